@@ -1,0 +1,85 @@
+"""Every error bullq raises, each with a sentence for the person who reads it."""
+
+from __future__ import annotations
+
+
+class BullqError(Exception):
+    """The base of all errors raised by bullq."""
+
+
+class SettingsError(BullqError):
+    """A setting is unknown or impossible; the message names it, its value and what is allowed."""
+
+
+class JobDefinitionError(BullqError):
+    """Jobs are defined in a way that cannot work; lists every problem found, not only the first."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class InvalidOptionError(BullqError):
+    """A job id, name, queue name or option that BullMQ refuses or would mishandle."""
+
+
+class PayloadError(BullqError):
+    """A payload that does not fit the job's declared type."""
+
+
+class ResultError(BullqError):
+    """A result that does not fit the job's declared type or that JSON cannot hold."""
+
+
+class UnknownQueueError(BullqError):
+    """No queue of that name is registered."""
+
+
+class UnknownJobError(BullqError):
+    """No job of that name is registered on the queue."""
+
+
+class StoreUnavailable(BullqError):  # noqa: N818 - a state of the world, named as people say it
+    """Redis cannot be reached, started or used; the message says what to do next."""
+
+
+class DispatchInDoubt(BullqError):  # noqa: N818 - a state of the world, named as people say it
+    """The job was sent and no answer came: it may or may not be queued, under *job_id*."""
+
+    def __init__(self, message: str, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(message)
+
+
+class JobFailed(BullqError):  # noqa: N818 - what happened to the job, named as people say it
+    """A job that somebody waits for has failed for good; *reason* is its failure's message."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        self.job_id = job_id
+        self.reason = reason
+        super().__init__(f"Job {job_id} failed: {reason}")
+
+
+class ResultTimeout(BullqError, TimeoutError):  # noqa: N818 - as TimeoutError itself
+    """A result did not arrive in time; the job goes on."""
+
+
+class ResultGone(BullqError):  # noqa: N818 - a state of the world, named as people say it
+    """The job's record is gone, and with it its result."""
+
+
+class GiveUp(Exception):  # noqa: N818 - raised by business code as an instruction
+    """Raise in a job to fail it at once, without the attempts that are left."""
+
+
+class RetryAfter(Exception):  # noqa: N818 - raised by business code as an instruction
+    """Raise in a job to try again after *delay* seconds in place of the job's own backoff.
+
+    It spends an attempt like any failure, and the last attempt fails for good.
+    """
+
+    def __init__(self, delay: float, message: str = "") -> None:
+        if delay < 0:
+            raise ValueError(f"RetryAfter takes a delay of 0 seconds or more, not {delay}")
+        self.delay = delay
+        super().__init__(message or f"asked to be tried again in {delay:g} s")
