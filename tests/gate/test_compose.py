@@ -1,0 +1,146 @@
+"""compose.yaml says what the deployment promises, and the schema check can fail."""
+
+from __future__ import annotations
+
+import copy
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.gate.dockerfile import ROOT, read_stages
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+QUEUES = ("default", "data-sync", "scheduled")
+WORKERS = [f"worker-{queue}" for queue in QUEUES]
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+MARGIN = 10  # seconds between the end of the drain and SIGKILL: returning jobs, closing, exiting
+
+
+def seconds(duration: str) -> int:
+    return sum(int(n) * SECONDS[unit] for n, unit in re.findall(r"(\d+)([smh])", duration))
+
+
+def option(service: dict[str, Any], name: str) -> str:
+    command = service["command"]
+    return str(command[command.index(name) + 1])
+
+
+def replicas(expression: str, **environment: str) -> int:
+    """Substitute ``${NAME:-fallback}``, nested, as Compose does."""
+    innermost = re.compile(r"\$\{(\w+):-([^${}]*)\}")
+    while match := innermost.search(expression):
+        value = environment.get(match[1]) or match[2]
+        expression = expression[: match.start()] + value + expression[match.end() :]
+    return int(expression)
+
+
+def validate(document: dict[str, Any], folder: Path) -> subprocess.CompletedProcess[str]:
+    path = folder / "compose.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    return subprocess.run(
+        [checker, "--builtin-schema", "vendor.compose-spec", path],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+def test_there_is_one_worker_service_per_standard_queue_beside_redis() -> None:
+    assert sorted(SERVICES) == sorted(["redis", *WORKERS])
+    assert [option(SERVICES[name], "--queue") for name in WORKERS] == list(QUEUES)
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_the_grace_period_outlasts_the_drain(name: str) -> None:
+    grace = seconds(SERVICES[name]["stop_grace_period"])
+    assert grace >= seconds(option(SERVICES[name], "--drain-timeout")) + MARGIN
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_replicas_come_from_worker_replicas(name: str) -> None:
+    expression = SERVICES[name]["deploy"]["replicas"]
+    own = f"WORKER_REPLICAS_{name.removeprefix('worker-').upper().replace('-', '_')}"
+    assert replicas(expression) == 1
+    assert replicas(expression, WORKER_REPLICAS="3") == 3
+    assert replicas(expression, WORKER_REPLICAS="3", **{own: "5"}) == 5
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_worker_may_write_nowhere_and_gain_nothing(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert [entry.split(":")[0] for entry in service["tmpfs"]] == ["/tmp"]
+    assert "user" not in service, "the image's own user is the non-root one"
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_worker_waits_for_redis_and_keeps_the_image_s_health_check(name: str) -> None:
+    service = SERVICES[name]
+    assert service["depends_on"]["redis"]["condition"] == "service_healthy"
+    assert "healthcheck" not in service
+    assert read_stages()[-1].last("HEALTHCHECK").value.startswith("--interval")
+    assert service["environment"]["BULLQ_HEARTBEAT_FILE"].startswith("/tmp/")
+    assert service["restart"] == "unless-stopped"
+    assert option(service, "--log-format") == "json"
+
+
+def test_redis_loses_nothing() -> None:
+    redis = SERVICES["redis"]
+    assert option(redis, "--appendonly") == "yes"
+    assert option(redis, "--maxmemory-policy") == "noeviction"
+    assert redis["healthcheck"]["test"] == ["CMD", "redis-cli", "ping"]
+    volume = redis["volumes"][0].split(":")[0]
+    assert volume in COMPOSE["volumes"]
+
+
+def test_the_schema_accepts_the_file_itself(tmp_path: Path) -> None:
+    result = validate(COMPOSE, tmp_path)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("services", "worker-default", "stop_grace_perod"), "45s"),
+        (("services", "worker-default", "deploy", "replicas"), ["three"]),
+        (("services", "redis", "healthcheck", "retries"), {"at most": 3}),
+        (("services", "redis", "restart"), True),
+        (("volume",), {"redis-data": None}),
+    ],
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
+)
+def test_the_schema_refuses_unknown_keys_and_wrong_types(
+    tmp_path: Path, keys: tuple[str, ...], value: object
+) -> None:
+    document = copy.deepcopy(COMPOSE)
+    *parents, last = keys
+    place = document
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    result = validate(document, tmp_path)
+    assert result.returncode == 1
+    assert last in result.stdout
+
+
+def test_both_environments_take_their_replicas_from_their_secret() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text(encoding="utf-8"))
+    (step,) = [
+        one for one in workflow["jobs"]["deploy"]["steps"] if "replicas" in str(one.get("name"))
+    ]
+    for environment, suffix in (("production", "PROD"), ("staging", "STAG")):
+        secret = f"WORKER_REPLICAS_{suffix}"
+        assert step["env"][secret] == f"${{{{ secrets.{secret} }}}}"
+        assert re.search(rf"{environment}\) WORKER_REPLICAS=\$\{{{secret}:\?", step["run"])
+    services = workflow[True]["workflow_dispatch"]["inputs"]["service"]["options"]
+    assert services == ["all", *WORKERS]
