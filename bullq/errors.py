@@ -40,7 +40,14 @@ class UnknownJobError(BullqError):
 
 
 class StoreUnavailable(BullqError):  # noqa: N818 - a state of the world, named as people say it
-    """Redis cannot be reached, started or used; the message says what to do next."""
+    """Redis cannot be reached, started or used; the message says what to do next.
+
+    *in_doubt*: the command was sent and no answer came, so it may have been executed.
+    """
+
+    def __init__(self, message: str, *, in_doubt: bool = False) -> None:
+        self.in_doubt = in_doubt
+        super().__init__(message)
 
 
 class DispatchInDoubt(BullqError):  # noqa: N818 - a state of the world, named as people say it

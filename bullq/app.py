@@ -1,0 +1,152 @@
+"""One application, wired: settings, jobs, queues, store and dispatcher."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bullq.dispatch.dispatcher import BullmqDispatcher
+from bullq.errors import JobDefinitionError, SettingsError
+from bullq.jobs.discovery import discover
+from bullq.jobs.dispatching import bind_dispatcher
+from bullq.jobs.registry import JobRegistry
+from bullq.queues.registry import QueueRegistry
+from bullq.settings import Settings, load_settings
+from bullq.store.connection import Store
+from bullq.worker.recurring import declared_schedule
+from bullq.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from bullq.jobs.job import Job
+    from bullq.queues.queue import JobQueue
+    from bullq.queues.spec import QueueSpec
+    from bullq.store.embedded import EmbeddedServer
+    from bullq.telemetry.hooks import Observer
+
+DEFAULT_PACKAGE = "jobs"
+"""The package of jobs that is looked for in the current folder where no setting names one."""
+
+
+class Bullq:
+    """An application of jobs. Nothing is imported or connected before it is needed.
+
+    *jobs* is a package of services, or the jobs themselves; *queues* are the application's own
+    beside the standard ones. Without *settings* the environment and pyproject.toml are read.
+    Making one sets who dispatches for the process: `job.dispatch()` goes through the last one.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: str | Iterable[Job[Any, Any]] = DEFAULT_PACKAGE,
+        queues: Iterable[QueueSpec] = (),
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = settings or load_settings()
+        self._jobs = jobs if isinstance(jobs, str) else list(jobs)
+        self._specs = list(queues)
+        self._embedded: EmbeddedServer | None = None
+        self.dispatcher = BullmqDispatcher(self.queue, use_bullmq=self.settings.use_bullmq)
+        bind_dispatcher(lambda: self.dispatcher)
+
+    @cached_property
+    def jobs(self) -> JobRegistry:
+        """The application's jobs; raises JobDefinitionError with all that is wrong with them."""
+        registry = discover(self._jobs) if isinstance(self._jobs, str) else JobRegistry(self._jobs)
+        problems: list[str] = []
+        for job in registry:
+            try:
+                declared_schedule(job)
+            except JobDefinitionError as error:
+                problems += error.problems
+        if problems:
+            raise JobDefinitionError(problems)
+        return registry
+
+    @cached_property
+    def queues(self) -> QueueRegistry:
+        """The application's queues: the standard ones, its own, and those its jobs name."""
+        return QueueRegistry(
+            self._specs,
+            job_queues=self.jobs.queues(),
+            overrides=self.settings.queues,
+            prefix=self.settings.prefix,
+        )
+
+    @cached_property
+    def store(self) -> Store:
+        """The way to Redis: the one REDIS_URL names, or else the project's embedded server."""
+        if self.settings.redis_url is not None:
+            return Store(self.settings.redis_url)
+        from bullq.store.embedded import acquire_embedded  # noqa: PLC0415 - POSIX only
+
+        self._embedded = acquire_embedded(Path.cwd())
+        return Store(self._embedded.url)
+
+    @property
+    def embedded(self) -> EmbeddedServer | None:
+        """The process' share in the embedded server, where it has one."""
+        return self._embedded
+
+    def queue(self, name: str) -> JobQueue:
+        """Give a queue on the running event loop; raises UnknownQueueError."""
+        return self.queues.live(name, self.store)
+
+    def worker(self, queue: str, observer: Observer, **options: Any) -> Worker:
+        """Make a worker of one queue, on the running event loop; *options* are Worker's own."""
+        return Worker(
+            self.queue(queue),
+            self.jobs,
+            observer,
+            heartbeat_file=self.settings.heartbeat_file,
+            **options,
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop, and leave the embedded server."""
+        if "store" in self.__dict__:
+            await self.store.aclose()
+        if self._embedded is not None:
+            self._embedded.release()
+
+
+def load_app(settings: Settings | None = None) -> Bullq:
+    """Give the application that BULLQ_APP names: `module:app`, or a package of jobs.
+
+    Without it the package `jobs` in the current folder is taken.
+    """
+    settings = settings or load_settings()
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    name = settings.app or DEFAULT_PACKAGE
+    module_name, colon, attribute = name.partition(":")
+    if not colon:
+        return Bullq(jobs=module_name, settings=settings)
+    try:
+        app = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"BULLQ_APP={name!r} cannot be loaded: {error}") from error
+    if not isinstance(app, Bullq):
+        raise SettingsError(
+            f"BULLQ_APP={name!r} is a {type(app).__name__}, not a Bullq application"
+        )
+    return app
+
+
+_default: Bullq | None = None
+
+
+def _default_dispatcher() -> BullmqDispatcher:
+    """Set the application up from the settings, at the first dispatch of a process without one."""
+    global _default  # noqa: PLW0603 - one application per process is the point
+    if _default is None:
+        _default = load_app()
+    return _default.dispatcher
+
+
+bind_dispatcher(_default_dispatcher)

@@ -1,0 +1,65 @@
+"""Durations as people write them, and the one source of the current time."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import timedelta
+from typing import Protocol
+
+Duration = timedelta | float
+"""A length of time: a timedelta, or a number of seconds."""
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+class Clock(Protocol):
+    """Tells the time; injected, so that whatever depends on it can be tested in time."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        return time.time_ns() // 1_000_000
+
+
+def to_ms(duration: Duration) -> int:
+    """Give *duration* in whole milliseconds.
+
+    Raises ValueError for a negative or non-finite one.
+    """
+    seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"a duration is 0 seconds or more, not {seconds:g}")
+    return round(seconds * 1000)
+
+
+def parse_duration(text: str) -> float:
+    """Read '500ms', '30s', '5m', '2h', '1h30m', '7d' or a plain number of seconds, as seconds.
+
+    Raises ValueError for anything else.
+    """
+    stripped = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", stripped):
+        return float(stripped)
+    if stripped and not _PART.sub("", stripped):
+        return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(stripped))
+    raise ValueError(f"{text!r} is no duration; write it like 500ms, 30s, 5m, 1h30m or 7d")
+
+
+def format_ms(milliseconds: float) -> str:
+    """Write a length of time for people: '12 ms', '3.4 s', '5 min', '2.0 h', '3.5 d'."""
+    if milliseconds < 1_000:  # noqa: PLR2004 - a second
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1_000
+    for limit, divisor, unit in ((60, 1, "s"), (3_600, 60, "min"), (172_800, 3_600, "h")):
+        if seconds < limit:
+            return f"{seconds / divisor:.1f} {unit}"
+    return f"{seconds / 86_400:.1f} d"

@@ -1,0 +1,1 @@
+"""Send jobs to their queues, and wait for what comes of them."""

@@ -1,0 +1,15 @@
+"""Ids of jobs: made by the client, so that sending one again is harmless."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32
+_CHARACTERS = 26
+
+
+def new_job_id() -> str:
+    """Make a ULID: 48 bits of milliseconds and 80 of chance, which sort by time as text."""
+    number = (time.time_ns() // 1_000_000 << 80) | secrets.randbits(80)
+    return "".join(_ALPHABET[number >> 5 * place & 31] for place in reversed(range(_CHARACTERS)))

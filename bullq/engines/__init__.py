@@ -1,0 +1,1 @@
+"""Adapters that fit an engine to the context that business code sees."""

@@ -1,0 +1,95 @@
+"""The context of a job that BullMQ runs: its log and progress go where dashboards read them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import bullmq
+
+from bullq.errors import GiveUp, StoreUnavailable
+from bullq.jobs.context import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bullq.protocol.record import JobRecord
+    from bullq.store.connection import Store
+    from bullq.store.scripts import WorkerScripts
+
+UNRECOVERABLE = (GiveUp, bullmq.UnrecoverableError)
+"""What business code raises to fail a job without its remaining attempts."""
+
+
+class BullmqContext(Context):
+    """One attempt of one job. Writes are sent in order by one task, and flushed at the end."""
+
+    engine = "bullmq"
+
+    def __init__(self, queue: str, record: JobRecord, scripts: WorkerScripts, store: Store) -> None:
+        self.queue = queue
+        self.job_id = record.id
+        self.name = record.name
+        self.job_attempt = record.attempts_made + 1
+        self.max_attempts = record.attempts
+        self._keep_logs: int | None = record.options.get("keepLogs")
+        self._scripts = scripts
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._writes: deque[Callable[[], Awaitable[int]]] = deque()
+        self._writer: asyncio.Task[None] | None = None
+        self._closed = False
+        self._cancelled = threading.Event()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job should stop."""
+        return self._cancelled.is_set()
+
+    def log(self, message: str) -> None:
+        """Add a row to the job's log."""
+        row = str(message)
+        self._write(lambda: self._scripts.add_log(self.job_id, row, self._keep_logs))
+
+    def progress(self, value: Any) -> None:
+        """Record the job's progress and tell it on the queue's event stream."""
+        json.dumps(value, allow_nan=False)
+        self._write(lambda: self._scripts.update_progress(self.job_id, value))
+
+    def cancel(self) -> None:
+        """Ask the job to stop."""
+        self._cancelled.set()
+
+    async def close(self) -> None:
+        """Wait until everything written so far is on record; later writes are dropped."""
+        if self._writer is not None:
+            await self._writer
+        self._closed = True
+
+    def _write(self, write: Callable[[], Awaitable[int]]) -> None:
+        if threading.get_ident() == self._thread:
+            self._enqueue(write)
+        else:
+            self._loop.call_soon_threadsafe(self._enqueue, write)
+
+    def _enqueue(self, write: Callable[[], Awaitable[int]]) -> None:
+        if self._closed:
+            return
+        self._writes.append(write)
+        if self._writer is None or self._writer.done():
+            self._writer = self._loop.create_task(self._send(), name=f"bullq log {self.job_id}")
+
+    async def _send(self) -> None:
+        while self._writes:
+            write = self._writes.popleft()
+            try:
+                with self._store.errors():
+                    await write()
+            except StoreUnavailable:
+                # A log row is not worth a job: what cannot be written now is dropped, and the
+                # outage itself is told by the worker.
+                self._writes.clear()

@@ -1,0 +1,1 @@
+"""What business code sees of bullq: jobs, their context, retries. Knows no engine. Pure."""

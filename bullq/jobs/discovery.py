@@ -1,0 +1,84 @@
+"""Find the jobs of an application: import its services, list everything that is wrong at once."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bullq.errors import JobDefinitionError
+from bullq.jobs.job import SERVICE_SUFFIX, Job
+from bullq.jobs.registry import JobRegistry
+
+
+def discover(package: str) -> JobRegistry:
+    """Import every `<queue>/<job>_service.py` below *package* and register its jobs.
+
+    Raises JobDefinitionError with all problems: services that raise at import or define no job,
+    two jobs of one name, payload types that are no JSON object.
+    """
+    problems: list[str] = []
+    jobs: list[Job[Any, Any]] = []
+    for module_name in _service_modules(package):
+        module = _import(module_name, problems)
+        if module is None:
+            continue
+        found = jobs_in(module)
+        if not found:
+            problems.append(f"{module_name}: a service without a job; decorate its function @job")
+        jobs += found
+    try:
+        registry = JobRegistry(jobs)
+    except JobDefinitionError as error:
+        problems += error.problems
+    if problems:
+        raise JobDefinitionError(problems)
+    if not len(registry):
+        raise JobDefinitionError(
+            [f"{package}: no services found; put one into {package}/<queue>/<job>_service.py"]
+        )
+    return registry
+
+
+def jobs_in(module: ModuleType) -> list[Job[Any, Any]]:
+    """List the jobs that *module* itself defines, not those it imports from others."""
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, Job) and value.function.__module__ == module.__name__
+    ]
+
+
+def _service_modules(package: str) -> list[str]:
+    try:
+        root = importlib.import_module(package)
+    except (Exception, SystemExit) as error:
+        raise JobDefinitionError([_import_problem(package, error)]) from error
+    if not hasattr(root, "__path__"):
+        raise JobDefinitionError([f"{package}: is a module; a package of jobs is a folder"])
+    # Folders, not pkgutil: a queue's folder may go without an __init__.py.
+    services = [
+        service
+        for location in root.__path__
+        for service in Path(location).glob(f"*/*{SERVICE_SUFFIX}.py")
+    ]
+    return sorted(f"{package}.{service.parent.name}.{service.stem}" for service in services)
+
+
+def _import(name: str, problems: list[str]) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except JobDefinitionError as error:
+        problems += error.problems
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever users' modules raise is told
+        problems.append(_import_problem(name, error))
+    return None
+
+
+def _import_problem(name: str, error: BaseException) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{name}: raises {type(error).__name__} at import: {error} ({last.filename}:{last.lineno})"
+    )

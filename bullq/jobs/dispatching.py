@@ -1,0 +1,98 @@
+"""How a job reaches its queue from business code: the port that an application fills."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from bullq.clock import Duration
+from bullq.jobs.definition import JobDefinition
+
+DataT = TypeVar("DataT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchOptions:
+    """How one job is to be queued. None means: as the job or its queue says."""
+
+    id: str | None = None
+    delay: Duration | None = None
+    priority: int | None = None
+    lifo: bool = False
+    attempts: int | None = None
+    deduplication_id: str | None = None
+    deduplication_ttl: Duration | None = None
+
+
+class Receipt(ABC, Generic[ResultT_co]):
+    """What dispatch gives back: where the job went, and the way to its result."""
+
+    id: str
+    """The job's id."""
+    queue: str
+    """The queue it is on."""
+    name: str
+    """The job's name."""
+    engine: str
+    """Which engine has it: 'bullmq'."""
+
+    @abstractmethod
+    async def result(self, timeout: Duration = 30) -> ResultT_co:  # noqa: ASYNC109 - a deadline of ours
+        """Wait for the job's result, at most *timeout* (seconds or timedelta).
+
+        Raises JobFailed when the job failed for good, ResultTimeout when time is up (the job
+        goes on), ResultGone when the record was removed before anybody could read it.
+        """
+
+    @abstractmethod
+    def result_sync(self, timeout: Duration = 30) -> ResultT_co:
+        """Do the same as result(), for code without an event loop."""
+
+    @abstractmethod
+    async def status(self) -> str:
+        """Tell the job's state: waiting, prioritized, delayed, active, completed, failed, ...
+
+        'unknown' where its record is gone.
+        """
+
+
+class Dispatcher(ABC):
+    """Whoever takes a job from business code and hands it to an engine."""
+
+    @abstractmethod
+    async def dispatch(
+        self, job: JobDefinition[DataT, ResultT_co], data: DataT, options: DispatchOptions
+    ) -> Receipt[ResultT_co]:
+        """Queue one job."""
+
+    @abstractmethod
+    async def dispatch_many(
+        self,
+        job: JobDefinition[DataT, ResultT_co],
+        items: Sequence[DataT],
+        options: DispatchOptions,
+    ) -> list[Receipt[ResultT_co]]:
+        """Queue many jobs in few round trips."""
+
+    @abstractmethod
+    def run_sync(self, call: Callable[[], Any]) -> Any:
+        """Run the coroutine that *call* makes from code without an event loop, and wait."""
+
+
+_source: Callable[[], Dispatcher] | None = None
+
+
+def bind_dispatcher(source: Callable[[], Dispatcher] | None) -> None:
+    """Set who dispatches for this process: *source* is asked at every dispatch."""
+    global _source  # noqa: PLW0603 - one application per process is the point
+    _source = source
+
+
+def current_dispatcher() -> Dispatcher:
+    """Give the dispatcher of this process' application."""
+    if _source is None:
+        raise RuntimeError("No application is set up; import bullq (not bullq.jobs alone) first")
+    return _source()

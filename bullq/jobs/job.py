@@ -1,0 +1,225 @@
+"""The @job decorator: business code stays an ordinary function, and becomes a typed job."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar, overload
+
+from bullq.clock import Duration, to_ms
+from bullq.errors import JobDefinitionError
+from bullq.jobs.context import Context
+from bullq.jobs.definition import JobDefinition, JobPolicy
+from bullq.jobs.dispatching import DispatchOptions, Receipt, current_dispatcher
+from bullq.jobs.retry import Backoff
+
+DataT = TypeVar("DataT")
+ResultT = TypeVar("ResultT")
+
+SERVICE_SUFFIX = "_service"
+
+
+class Job(JobDefinition[DataT, ResultT]):
+    """A function that can be dispatched. Calling it runs the function itself, here and now."""
+
+    async def dispatch(
+        self,
+        data: DataT,
+        *,
+        id: str | None = None,  # noqa: A002 - the field's own word for it
+        delay: Duration | None = None,
+        priority: int | None = None,
+        lifo: bool = False,
+        attempts: int | None = None,
+        deduplication_id: str | None = None,
+        deduplication_ttl: Duration | None = None,
+    ) -> Receipt[ResultT]:
+        """Queue the job and return its receipt.
+
+        *id* names the job (the same id twice is one job while its record is kept); *delay* and
+        *deduplication_ttl* are seconds or timedeltas; *priority* goes from 1 (first) to
+        2,097,152 (last), 0 for none; *lifo* puts it in front. None: as the job or queue says.
+
+        Raises PayloadError, InvalidOptionError, StoreUnavailable, DispatchInDoubt.
+        """
+        options = DispatchOptions(
+            id=id,
+            delay=delay,
+            priority=priority,
+            lifo=lifo,
+            attempts=attempts,
+            deduplication_id=deduplication_id,
+            deduplication_ttl=deduplication_ttl,
+        )
+        return await current_dispatcher().dispatch(self, data, options)
+
+    def dispatch_sync(
+        self,
+        data: DataT,
+        *,
+        id: str | None = None,  # noqa: A002 - the field's own word for it
+        delay: Duration | None = None,
+        priority: int | None = None,
+        lifo: bool = False,
+        attempts: int | None = None,
+        deduplication_id: str | None = None,
+        deduplication_ttl: Duration | None = None,
+    ) -> Receipt[ResultT]:
+        """Do the same as dispatch(), for code without an event loop, such as Django and Flask."""
+        options = DispatchOptions(
+            id=id,
+            delay=delay,
+            priority=priority,
+            lifo=lifo,
+            attempts=attempts,
+            deduplication_id=deduplication_id,
+            deduplication_ttl=deduplication_ttl,
+        )
+        dispatcher = current_dispatcher()
+        receipt: Receipt[ResultT] = dispatcher.run_sync(
+            lambda: dispatcher.dispatch(self, data, options)
+        )
+        return receipt
+
+    async def dispatch_many(
+        self,
+        items: Sequence[DataT],
+        *,
+        delay: Duration | None = None,
+        priority: int | None = None,
+        attempts: int | None = None,
+    ) -> list[Receipt[ResultT]]:
+        """Queue one job per item, in bounded chunks, in order; one receipt each.
+
+        Every payload is checked before the first job is queued.
+        """
+        options = DispatchOptions(delay=delay, priority=priority, attempts=attempts)
+        return await current_dispatcher().dispatch_many(self, items, options)
+
+
+class AsyncJob(Job[DataT, ResultT]):
+    """A job whose function is a coroutine function; it runs on the worker's event loop."""
+
+    async def __call__(self, data: DataT, ctx: Context | None = None) -> ResultT:
+        """Run the function itself, with *ctx* where it takes one."""
+        arguments = (data, ctx) if self.takes_context else (data,)
+        result: ResultT = await self.function(*arguments)
+        return result
+
+
+class SyncJob(Job[DataT, ResultT]):
+    """A job whose function is an ordinary one; it runs in a thread of the worker."""
+
+    def __call__(self, data: DataT, ctx: Context | None = None) -> ResultT:
+        """Run the function itself, with *ctx* where it takes one."""
+        arguments = (data, ctx) if self.takes_context else (data,)
+        result: ResultT = self.function(*arguments)
+        return result
+
+
+class JobDecorator:
+    """What @job(...) gives back: it turns one function into a job."""
+
+    def __init__(self, queue: str | None, name: str | None, policy: JobPolicy) -> None:
+        self._queue = queue
+        self._name = name
+        self._policy = policy
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap] # a coroutine is a result, too: first match
+        self, function: Callable[[DataT], Awaitable[ResultT]], /
+    ) -> AsyncJob[DataT, ResultT]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap] # same
+        self, function: Callable[[DataT, Context], Awaitable[ResultT]], /
+    ) -> AsyncJob[DataT, ResultT]: ...
+    @overload
+    def __call__(self, function: Callable[[DataT], ResultT], /) -> SyncJob[DataT, ResultT]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[DataT, Context], ResultT], /
+    ) -> SyncJob[DataT, ResultT]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Job[Any, Any]:
+        """Make *function* a job."""
+        queue, name = _place(function, self._queue, self._name)
+        kind = AsyncJob if inspect.iscoroutinefunction(function) else SyncJob
+        return kind(function, queue=queue, name=name, policy=self._policy)
+
+
+@overload
+def job(  # type: ignore[overload-overlap] # same
+    function: Callable[[DataT], Awaitable[ResultT]], /
+) -> AsyncJob[DataT, ResultT]: ...
+@overload
+def job(  # type: ignore[overload-overlap] # same
+    function: Callable[[DataT, Context], Awaitable[ResultT]], /
+) -> AsyncJob[DataT, ResultT]: ...
+@overload
+def job(function: Callable[[DataT], ResultT], /) -> SyncJob[DataT, ResultT]: ...
+@overload
+def job(function: Callable[[DataT, Context], ResultT], /) -> SyncJob[DataT, ResultT]: ...
+@overload
+def job(
+    *,
+    queue: str | None = None,
+    name: str | None = None,
+    attempts: int | None = None,
+    backoff: Backoff | None = None,
+    timeout: Duration | None = None,
+    priority: int | None = None,
+    cron: str | None = None,
+    every: Duration | None = None,
+    tz: str = "UTC",
+) -> JobDecorator: ...
+def job(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    queue: str | None = None,
+    name: str | None = None,
+    attempts: int | None = None,
+    backoff: Backoff | None = None,
+    timeout: Duration | None = None,
+    priority: int | None = None,
+    cron: str | None = None,
+    every: Duration | None = None,
+    tz: str = "UTC",
+) -> Any:
+    """Make a function `(data)` or `(data, ctx)` a job; use it bare or with options.
+
+    *queue* and *name* come from the file, `<queue>/<name>_service.py`, underscores becoming
+    hyphens, where they are not given. *attempts* counts all tries; *timeout* (seconds or
+    timedelta) bounds one of them; *cron* (5 fields, or 6 with seconds first, in the time zone
+    *tz*) or *every* makes the job recur. None: as the queue says.
+    """
+    policy = JobPolicy(
+        attempts=attempts,
+        backoff=backoff,
+        timeout_ms=None if timeout is None else to_ms(timeout),
+        priority=priority,
+        cron=cron,
+        every_ms=None if every is None else to_ms(every),
+        tz=tz,
+    )
+    decorate = JobDecorator(queue, name, policy)
+    return decorate if function is None else decorate(function)
+
+
+def _place(function: Callable[..., Any], queue: str | None, name: str | None) -> tuple[str, str]:
+    """Tell a job's queue and name from where its function stands."""
+    parent, _, module = function.__module__.rpartition(".")
+    if module.endswith(SERVICE_SUFFIX) and parent:
+        queue = queue or _hyphens(parent.rpartition(".")[2])
+        name = name or _hyphens(module.removesuffix(SERVICE_SUFFIX))
+    if queue is None:
+        raise JobDefinitionError(
+            [
+                f"{function.__module__}.{function.__qualname__}: its queue cannot be told from "
+                "the file; put it into <queue>/<job>_service.py or say @job(queue=...)"
+            ]
+        )
+    return queue, name or _hyphens(function.__name__)
+
+
+def _hyphens(python_name: str) -> str:
+    return python_name.strip("_").replace("_", "-")

@@ -1,0 +1,124 @@
+"""Payloads and results: JSON on the wire, the annotated Python types in the code."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Generic, TypeVar
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from bullq.errors import PayloadError, ResultError
+
+T = TypeVar("T")
+
+_SHOWN = 60  # characters of a wrong value in a message
+
+
+class Payload(Generic[T]):
+    """What a job takes: a type whose JSON is an object, checked on both sides."""
+
+    def __init__(self, annotation: Any) -> None:
+        self.annotation = annotation
+        self._adapter: TypeAdapter[T] = TypeAdapter(annotation)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of a payload."""
+        return self._adapter.json_schema()
+
+    def is_object(self) -> bool:
+        """Whether every value of the type is a JSON object."""
+        schema = self.schema
+        return _is_object(schema, schema.get("$defs", {}))
+
+    def encode(self, value: T) -> Any:
+        """Give *value* as JSON data; raises PayloadError where it is not of the type."""
+        try:
+            checked = self._adapter.validate_python(value)
+            data = self._adapter.dump_python(checked, mode="json", by_alias=True, warnings="error")
+            json.dumps(data, allow_nan=False)
+        except (ValueError, PydanticSerializationError) as error:
+            raise PayloadError(f"payload: {describe(error)}") from error
+        return data
+
+    def decode(self, text: str) -> T:
+        """Read JSON *text*; raises PayloadError with pydantic's words where it does not fit."""
+        try:
+            return self._adapter.validate_json(text)
+        except ValidationError as error:
+            raise PayloadError(f"payload: {describe(error)}") from error
+
+
+class Result(Generic[T]):
+    """What a job gives back: anything that JSON can hold, written by the declared type."""
+
+    def __init__(self, annotation: Any) -> None:
+        self.annotation = annotation
+        self._adapter: TypeAdapter[T] = TypeAdapter(annotation)
+
+    def encode(self, value: T) -> str:
+        """Give *value* as JSON text; raises ResultError, naming its type, where that cannot be."""
+        try:
+            text = self._adapter.dump_json(value, by_alias=True, warnings="error")
+            if b"null" in text:
+                # NaN and infinity are written as null: look again, in a way that refuses them.
+                data = self._adapter.dump_python(value, mode="json", by_alias=True)
+                json.dumps(data, allow_nan=False)
+        except (PydanticSerializationError, ValueError, RecursionError) as error:
+            raise ResultError(
+                f"the job ran, but its result of type {type(value).__name__!r} does not fit the "
+                f"declared type {describe_type(self.annotation)}: {describe(error)}"
+            ) from error
+        return text.decode()
+
+    def decode(self, text: str) -> T:
+        """Read a result from JSON *text*; raises ResultError where it is of another type."""
+        try:
+            return self._adapter.validate_json(text)
+        except ValidationError as error:
+            raise ResultError(f"result: {describe(error)}") from error
+
+
+def describe(error: Exception) -> str:
+    """Put what pydantic found into one line: where, what is wrong, what was given."""
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split())
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}{_given(item)}"
+        for item in error.errors(include_url=False)
+    )
+
+
+def describe_type(annotation: Any) -> str:
+    """Name a type the way its author wrote it."""
+    return getattr(annotation, "__name__", None) or str(annotation)
+
+
+def type_problem(annotation: Any) -> str | None:
+    """Say why no payload of this type can be checked, or None where it can."""
+    try:
+        if Payload[Any](annotation).is_object():
+            return None
+    except (PydanticUserError, TypeError, NameError) as error:
+        return f"pydantic cannot read the type {describe_type(annotation)}: {error}".split("\n")[0]
+    return (
+        f"the payload type {describe_type(annotation)} is no JSON object; "
+        "take one pydantic model, dataclass or TypedDict that holds the fields"
+    )
+
+
+def _given(item: Any) -> str:
+    if item["type"] == "missing":
+        return ""
+    given = repr(item.get("input"))
+    return f" (given {given if len(given) <= _SHOWN else given[: _SHOWN - 3] + '...'})"
+
+
+def _is_object(schema: dict[str, Any], definitions: dict[str, Any]) -> bool:
+    if "$ref" in schema:
+        return _is_object(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
+    members = schema.get("anyOf") or schema.get("oneOf")
+    if members:
+        return all(_is_object(member, definitions) for member in members)
+    return schema.get("type") == "object"

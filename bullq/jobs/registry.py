@@ -1,0 +1,73 @@
+"""Which jobs there are: one place that maps a queue and a name to a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from bullq.errors import JobDefinitionError, UnknownJobError
+from bullq.jobs.job import Job
+from bullq.settings import nearest
+
+
+class JobRegistry:
+    """The jobs of one application; refuses two of one name on one queue."""
+
+    def __init__(self, jobs: Iterable[Job[Any, Any]] = ()) -> None:
+        self._jobs: dict[tuple[str, str], Job[Any, Any]] = {}
+        problems: list[str] = []
+        for job in jobs:
+            problems += self._add(job)
+        if problems:
+            raise JobDefinitionError(problems)
+
+    def __iter__(self) -> Iterator[Job[Any, Any]]:
+        return iter(self._jobs.values())
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def queues(self) -> set[str]:
+        """Name the queues that have at least one job."""
+        return {queue for queue, _ in self._jobs}
+
+    def on(self, queue: str) -> list[Job[Any, Any]]:
+        """List the jobs of one queue."""
+        return [job for job in self if job.queue == queue]
+
+    def find(self, queue: str, name: str) -> Job[Any, Any]:
+        """Give the job, or raise UnknownJobError with the known names and the nearest one."""
+        found = self._jobs.get((queue, name))
+        if found is None:
+            raise UnknownJobError(self._unknown(queue, name))
+        return found
+
+    def find_anywhere(self, reference: str) -> Job[Any, Any]:
+        """Give the job called *reference*: 'queue/name', or a name that one queue alone has."""
+        queue, _, name = reference.rpartition("/")
+        if queue:
+            return self.find(queue, name)
+        found = [job for job in self if job.name == name]
+        if len(found) > 1:
+            choices = ", ".join(f"{job.queue}/{job.name}" for job in found)
+            raise UnknownJobError(f"Several queues have a job {name!r}; say which: {choices}")
+        if not found:
+            raise UnknownJobError(self._unknown(None, name))
+        return found[0]
+
+    def _unknown(self, queue: str | None, name: str) -> str:
+        known = sorted(job.name for job in self if queue in (None, job.queue))
+        place = "in this application" if queue is None else f"on the queue {queue!r}"
+        if not known:
+            return f"No job is called {name!r}: there are no jobs {place}"
+        return f"No job is called {name!r} {place}; {nearest(name, known)}known: {', '.join(known)}"
+
+    def _add(self, job: Job[Any, Any]) -> list[str]:
+        other = self._jobs.setdefault((job.queue, job.name), job)
+        if other is job:
+            return list(job.problems)
+        return [
+            *job.problems,
+            f"{job.location}: the queue {job.queue!r} has a job {job.name!r} already "
+            f"({other.location}); give one of them another name with @job(name=...)",
+        ]

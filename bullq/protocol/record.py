@@ -1,0 +1,153 @@
+"""A job's hash, read: text fields as they are, JSON and numbers parsed where asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+from bullq.protocol.options import decode_options
+
+
+class CorruptRecord(ValueError):  # noqa: N818 - a state of the stored record
+    """A job's hash holds something that no client of BullMQ writes; the message says what."""
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """One job as Redis has it. Times are milliseconds since the Unix epoch, 0 means never.
+
+    Reading a field that is broken raises CorruptRecord; the others stay readable.
+    """
+
+    id: str
+    fields: Mapping[str, str]
+
+    @classmethod
+    def from_flat(cls, job_id: str, flat: Iterable[str]) -> Self:
+        """Read what HGETALL answers inside a script: names and values in turn."""
+        pairs = iter(flat)
+        return cls(job_id, dict(zip(pairs, pairs, strict=True)))
+
+    @property
+    def exists(self) -> bool:
+        """Whether the job was added: a claim of an id without a job leaves a hash without name."""
+        return "name" in self.fields
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.fields.get("name", "")
+
+    @property
+    def data(self) -> str:
+        """The payload: JSON text, as its producer wrote it."""
+        return self.fields.get("data", "{}")
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """The job's options under their long names."""
+        stored = self._json("opts", "{}")
+        if not isinstance(stored, dict):
+            raise CorruptRecord(f"the job's options are no JSON object but {stored!r}")
+        return decode_options(stored)
+
+    @property
+    def attempts(self) -> int:
+        """How often the job may be tried in all; 1 where its options do not say."""
+        value = self.options.get("attempts") or 1
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise CorruptRecord(f"the job's option 'attempts' is no number but {value!r}")
+        return max(1, int(value))
+
+    @property
+    def attempts_made(self) -> int:
+        """How many attempts have ended (`atm`; older clients wrote `attemptsMade`)."""
+        return self._int("attemptsMade") or self._int("atm")
+
+    @property
+    def attempts_started(self) -> int:
+        """How often a worker has picked the job up (`ats`), this time included."""
+        return self._int("ats")
+
+    @property
+    def stalled_count(self) -> int:
+        """How often the job was taken back from a worker that had gone silent (`stc`)."""
+        return self._int("stc")
+
+    @property
+    def deferred_failure(self) -> str | None:
+        """Why the job must fail as soon as it is picked up (`defa`), or None."""
+        return self.fields.get("defa")
+
+    @property
+    def scheduler_id(self) -> str | None:
+        """Which schedule made the job (`rjk`), or None."""
+        return self.fields.get("rjk")
+
+    @property
+    def timestamp(self) -> int:
+        """When the job was added."""
+        return self._int("timestamp")
+
+    @property
+    def delay(self) -> int:
+        """How long the job is or was to wait, in ms."""
+        return self._int("delay")
+
+    @property
+    def priority(self) -> int:
+        """The job's priority, 0 for none."""
+        return self._int("priority")
+
+    @property
+    def processed_on(self) -> int:
+        """When the last attempt began."""
+        return self._int("processedOn")
+
+    @property
+    def finished_on(self) -> int:
+        """When the job ended."""
+        return self._int("finishedOn")
+
+    @property
+    def processed_by(self) -> str | None:
+        """The name of the worker that picked the job up (`pb`), or None."""
+        return self.fields.get("pb")
+
+    @property
+    def failed_reason(self) -> str | None:
+        """Why the last attempt failed, or None."""
+        return self.fields.get("failedReason")
+
+    @property
+    def stacktrace(self) -> list[str]:
+        """The tracebacks of failed attempts, oldest first."""
+        entries = self._json("stacktrace", "[]")
+        return [str(entry) for entry in entries] if isinstance(entries, list) else []
+
+    @property
+    def progress(self) -> Any:
+        """The job's last progress, 0 where it told none."""
+        return self._json("progress", "0")
+
+    @property
+    def return_value(self) -> str | None:
+        """The result as JSON text, or None."""
+        return self.fields.get("returnvalue")
+
+    def _int(self, name: str) -> int:
+        text = self.fields.get(name) or "0"
+        try:
+            return int(float(text))
+        except (ValueError, OverflowError):
+            raise CorruptRecord(f"the job's field {name!r} is no number but {text!r}") from None
+
+    def _json(self, name: str, default: str) -> Any:
+        text = self.fields.get(name) or default
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise CorruptRecord(f"the job's field {name!r} is no JSON: {error}") from None

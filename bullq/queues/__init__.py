@@ -1,0 +1,1 @@
+"""Queues: their specs, the registry of live ones, schedules, results and inspection."""

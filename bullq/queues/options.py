@@ -1,0 +1,43 @@
+"""The options of a new job: what its dispatch says, else its job, else its queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bullq.clock import to_ms
+from bullq.jobs.dispatching import DispatchOptions
+from bullq.protocol.options import JobOptions
+
+if TYPE_CHECKING:
+    from bullq.jobs.definition import JobDefinition
+    from bullq.queues.spec import QueueSpec
+
+
+def job_options(
+    job: JobDefinition[Any, Any], spec: QueueSpec, given: DispatchOptions | None = None
+) -> JobOptions:
+    """Give a job's options for BullMQ, all but its id."""
+    given = given or DispatchOptions()
+    backoff = job.policy.backoff or spec.backoff
+    options: JobOptions = {
+        "attempts": given.attempts or job.policy.attempts or spec.attempts,
+        "backoff": {"type": backoff.kind, "delay": backoff.delay_ms},
+        "removeOnComplete": spec.keep_completed.option,
+        "removeOnFail": spec.keep_failed.option,
+    }
+    if backoff.jitter:
+        options["backoff"]["jitter"] = backoff.jitter
+    if spec.keep_logs is not None:
+        options["keepLogs"] = spec.keep_logs
+    priority = job.policy.priority if given.priority is None else given.priority
+    if priority and not given.lifo:
+        options["priority"] = priority
+    if given.delay:
+        options["delay"] = to_ms(given.delay)
+    if given.lifo:
+        options["lifo"] = True
+    if given.deduplication_id is not None:
+        options["deduplication"] = {"id": given.deduplication_id}
+        if given.deduplication_ttl is not None:
+            options["deduplication"]["ttl"] = to_ms(given.deduplication_ttl)
+    return options

@@ -1,0 +1,209 @@
+"""What the environment and pyproject.toml say: read once, checked, told with secrets masked."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from bullq.clock import parse_duration, to_ms
+from bullq.errors import SettingsError
+
+_VARIABLES = {
+    "redis_url": "REDIS_URL",
+    "use_bullmq": "USE_BULLMQ",
+    "app": "BULLQ_APP",
+    "prefix": "BULLQ_PREFIX",
+    "queues": "BULLQ_QUEUES",
+    "log_format": "BULLQ_LOG_FORMAT",
+    "heartbeat_file": "BULLQ_HEARTBEAT_FILE",
+}
+"""Each setting's name in [tool.bullq], and its environment variable."""
+
+_QUEUE_VARIABLE = "BULLQ_QUEUES__<NAME>__<OPTION>"
+_TEST_VARIABLES = "BULLQ_TEST_"
+
+
+def _milliseconds(value: Any) -> Any:
+    if isinstance(value, str):
+        return to_ms(parse_duration(value))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return to_ms(value)
+    return value
+
+
+Milliseconds = Annotated[int, BeforeValidator(_milliseconds)]
+"""Whole milliseconds inside; written '500ms', '30s', '5m', '1h' or a number of seconds."""
+
+
+class QueueOptions(BaseModel):
+    """What the settings say of one queue. None leaves what the queue's own spec says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    concurrency: int | None = Field(None, ge=1, le=10_000)
+    lock_duration: Milliseconds | None = Field(None, ge=1_000)
+    stalled_interval: Milliseconds | None = Field(None, ge=1_000)
+    max_stalled_count: int | None = Field(None, ge=0)
+    attempts: int | None = Field(None, ge=1)
+    backoff: Literal["fixed", "exponential"] | None = None
+    backoff_delay: Milliseconds | None = Field(None, ge=0)
+    backoff_jitter: float | None = Field(None, ge=0, le=1)
+    rate_limit_max: int | None = Field(None, ge=1)
+    rate_limit_duration: Milliseconds | None = Field(None, ge=1)
+    keep_completed: int | None = Field(None, ge=0)
+    keep_completed_for: Milliseconds | None = Field(None, ge=1_000)
+    keep_failed: int | None = Field(None, ge=0)
+    keep_failed_for: Milliseconds | None = Field(None, ge=1_000)
+    keep_logs: int | None = Field(None, ge=1)
+    job_timeout: Milliseconds | None = Field(None, ge=1)
+    drain_timeout: Milliseconds | None = Field(None, ge=0)
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, with queue names written as they are: DATA_SYNC is 'data-sync'."""
+
+    def __call__(self) -> dict[str, Any]:
+        values = super().__call__()
+        queues = values.get("BULLQ_QUEUES")
+        if isinstance(queues, dict):
+            values["BULLQ_QUEUES"] = {
+                name.lower().replace("_", "-"): options for name, options in queues.items()
+            }
+        return values
+
+
+class Settings(BaseSettings):
+    """The settings of one process; load_settings() makes them."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_nested_delimiter="__")
+
+    redis_url: str | None = Field(None, alias="REDIS_URL", min_length=1)
+    use_bullmq: bool = Field(default=True, alias="USE_BULLMQ")
+    app: str | None = Field(None, alias="BULLQ_APP", pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
+    prefix: str = Field("bull", alias="BULLQ_PREFIX", min_length=1)
+    queues: dict[str, QueueOptions] = Field(default_factory=dict, alias="BULLQ_QUEUES")
+    log_format: Literal["text", "json"] = Field("text", alias="BULLQ_LOG_FORMAT")
+    heartbeat_file: Path | None = Field(None, alias="BULLQ_HEARTBEAT_FILE")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - given by position
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment first, and what load_settings() found in pyproject.toml second."""
+        return _Environment(settings_cls), init_settings
+
+    def shown(self) -> dict[str, Any]:
+        """Give the settings for people and logs, with secrets masked."""
+        shown = self.model_dump(exclude_none=True)
+        if self.redis_url:
+            shown["redis_url"] = mask_url(self.redis_url)
+        return shown
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
+
+    __str__ = __repr__
+
+
+def load_settings(folder: Path | None = None) -> Settings:
+    """Read the environment, then `[tool.bullq]` of the pyproject.toml in *folder* (None: here).
+
+    Raises SettingsError with a sentence per unknown or impossible value.
+    """
+    table = _pyproject_table((folder or Path.cwd()) / "pyproject.toml")
+    if problems := [*_unknown_variables(), *_unknown_keys(table)]:
+        raise SettingsError("\n".join(problems))
+    try:
+        return Settings(**{_VARIABLES[key]: value for key, value in table.items()})
+    except ValidationError as error:
+        sentences = [_sentence(item["loc"], item) for item in error.errors(include_url=False)]
+        raise SettingsError("\n".join(sentences)) from None
+
+
+def mask_url(url: str) -> str:
+    """Hide the password of a URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "***"
+    secret, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url
+    user = secret.partition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{user}:***@{host}"))
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """Say 'did you mean ...? ' where a known word is near, nothing otherwise."""
+    near = get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]}? " if near else ""
+
+
+def _pyproject_table(file: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file} cannot be read: {error}") from None
+    table = document.get("tool", {}).get("bullq", {})
+    return table if isinstance(table, dict) else {}
+
+
+def _unknown_variables() -> list[str]:
+    known = list(_VARIABLES.values())
+    prefix = f"{_VARIABLES['queues']}__"
+    return [
+        f"{name}={value!r} is no setting of bullq; {nearest(name, known)}"
+        f"known: {', '.join(known)}, {_QUEUE_VARIABLE}"
+        for name, value in os.environ.items()
+        if name.startswith("BULLQ_")
+        and name not in known
+        and not name.startswith((prefix, _TEST_VARIABLES))
+    ]
+
+
+def _unknown_keys(table: dict[str, Any]) -> list[str]:
+    known = list(_VARIABLES)
+    return [
+        f"[tool.bullq] {key} = {value!r} in pyproject.toml is no setting of bullq; "
+        f"{nearest(key, known)}known: {', '.join(known)}"
+        for key, value in table.items()
+        if key not in _VARIABLES
+    ]
+
+
+def _sentence(location: tuple[int | str, ...], item: Any) -> str:
+    """Name the variable, its value and what is allowed."""
+    variable = "__".join(str(part).upper().replace("-", "_") for part in location)
+    if variable in os.environ or str(location[0]) in os.environ:
+        place = variable
+    else:
+        keys = {alias: key for key, alias in _VARIABLES.items()}
+        rest = ".".join(map(str, location[1:]))
+        place = f"[tool.bullq] {keys[str(location[0])]}{'.' + rest if rest else ''}"
+    value = item["input"]
+    if item["type"] == "extra_forbidden":
+        known = list(QueueOptions.model_fields)
+        hint = nearest(str(location[-1]), known)
+        return f"{place}={value!r} is no option of a queue; {hint}known: {', '.join(known)}"
+    allowed = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input should ")
+    shown = mask_url(value) if location[0] == "REDIS_URL" and isinstance(value, str) else value
+    return f"{place}={shown!r} is not possible: it should {allowed}"

@@ -1,0 +1,242 @@
+"""Connections to one Redis: one shared client per process and event loop, made by us.
+
+The official client's own connections are not used: redis-py's default `socket_timeout` of 5 s
+under its 10 s blocking reads makes an idle worker deaf, its retries resend scripts that are not
+idempotent, and a client without `decode_responses` hands out jobs without names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+import redis
+import redis.asyncio
+from redis.asyncio.connection import BlockingConnectionPool, parse_url
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from bullq.errors import SettingsError, StoreUnavailable
+from bullq.settings import mask_url
+
+CONNECT_TIMEOUT = 2.0
+"""Seconds to wait for a connection."""
+COMMAND_TIMEOUT = 5.0
+"""Seconds to wait for an answer; blocking reads have deadlines of their own."""
+MAX_CONNECTIONS = 64
+"""How many connections a shared client opens before callers wait for a free one."""
+
+_BY_ONE_SERVER = ("redis", "rediss", "unix")
+_BY_MANY_SERVERS = ("redis+sentinel", "redis+cluster")
+_REFUSALS = (
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+)
+_REFUSAL_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")  # these have no class of their own
+
+
+class Store:
+    """The way to one Redis, for one process.
+
+    Every command has a deadline and none is resent by the client: a lost answer is told as
+    StoreUnavailable with `in_doubt` set, and whoever called knows whether a resend is harmless.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._options = _parse(url)
+        self.url = url
+        self.address = _address(url)
+        self._shared: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = (
+            WeakKeyDictionary()
+        )
+        self._pid = os.getpid()
+
+    def __repr__(self) -> str:
+        return f"<Store {mask_url(self.url)}>"
+
+    def client(self) -> Any:
+        """Give the redis-py client that everything on the running event loop shares.
+
+        Untyped, because redis-py's own types do not know that replies are decoded here.
+        """
+        if self._pid != os.getpid():
+            # A forked child must not write to its parent's sockets.
+            self._shared, self._pid = WeakKeyDictionary(), os.getpid()
+        loop = asyncio.get_running_loop()
+        client = self._shared.get(loop)
+        if client is None:
+            pool = BlockingConnectionPool(
+                max_connections=MAX_CONNECTIONS, timeout=COMMAND_TIMEOUT, **self._async_options()
+            )
+            client = self._shared[loop] = redis.asyncio.Redis.from_pool(pool)
+        return client
+
+    async def open_blocking(self, name: str) -> Any:
+        """Open a client with one connection for blocking reads; whoever asks for it closes it.
+
+        Its reads have no deadline of their own: the reader sets one above the time it blocks.
+        *name* is what CLIENT LIST shows; a server that refuses names is put up with, since only
+        dashboards need them.
+        """
+        pool = BlockingConnectionPool(
+            max_connections=1, timeout=COMMAND_TIMEOUT, **self._async_options(blocking=True)
+        )
+        client = redis.asyncio.Redis.from_pool(pool)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT + COMMAND_TIMEOUT):
+                with self.errors(), contextlib.suppress(NoPermissionError, ResponseError):
+                    await client.client_setname(name)
+        except BaseException:
+            await client.aclose(close_connection_pool=True)
+            raise
+        return client
+
+    def thread_client(self) -> redis.Redis:
+        """Open a client for a thread without an event loop; whoever asks for it closes it."""
+        return redis.Redis.from_url(self.url, retry=Retry(NoBackoff(), 0), **_common_options())
+
+    async def check(self) -> None:
+        """Raise StoreUnavailable unless Redis answers and accepts our credentials."""
+        with self.errors():
+            await self.client().ping()
+
+    async def aclose(self) -> None:
+        """Close what was opened on the running event loop."""
+        client = self._shared.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose(close_connection_pool=True)
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn what redis-py raises into StoreUnavailable with a sentence for people.
+
+        Errors that are no state of the server, such as a script's own, pass through.
+        """
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            sentence = self._sentence(error)
+            if sentence is None:
+                raise
+            raise StoreUnavailable(sentence, in_doubt=_in_doubt(error)) from error
+
+    def _sentence(self, error: Exception) -> str | None:
+        text = str(error).rstrip(".")
+        if isinstance(error, AuthenticationError | AuthorizationError) or "NOAUTH" in text:
+            return (
+                f"Redis at {self.address} refuses our credentials ({text}). "
+                "Check the user and password in REDIS_URL."
+            )
+        if _is_refusal(error):
+            return f"Redis at {self.address} cannot serve now: {text}."
+        if isinstance(error, RedisTimeoutError):
+            return (
+                f"Redis at {self.address} does not answer ({text.lower()}). "
+                "Check that it runs and is not blocked, or set REDIS_URL to another one."
+            )
+        if isinstance(error, RedisConnectionError | OSError):
+            return (
+                f"No Redis at {self.address} ({_cause(error)}). "
+                "Start one with 'bullq dev', or set REDIS_URL."
+            )
+        return None
+
+    def _async_options(self, *, blocking: bool = False) -> dict[str, Any]:
+        options = {**_common_options(), **self._options, "retry": AsyncRetry(NoBackoff(), 0)}
+        if not self.url.startswith("unix:"):
+            options["socket_keepalive"] = True
+        return {**options, "socket_timeout": None} if blocking else options
+
+
+def check_url(url: str) -> None:
+    """Raise SettingsError, in words, where no client can be made of *url*."""
+    _parse(url)
+
+
+def _parse(url: str) -> dict[str, Any]:
+    scheme = url.partition("://")[0].lower()
+    allowed = ", ".join(f"{name}://" for name in _BY_ONE_SERVER)
+    if scheme in _BY_MANY_SERVERS:
+        raise SettingsError(
+            f"REDIS_URL={mask_url(url)!r} names a {scheme.partition('+')[2]}, which this version "
+            f"of bullq cannot use yet; it takes {allowed}"
+        )
+    if scheme not in _BY_ONE_SERVER or "://" not in url:
+        raise SettingsError(
+            f"REDIS_URL={mask_url(url)!r} is no address of a Redis; it begins with {allowed} "
+            "for example redis://127.0.0.1:6379/0"
+        )
+    try:
+        path = urlsplit(url).path.strip("/")
+        if scheme != "unix" and path and not path.isdecimal():
+            raise ValueError(f"its path is the number of a database, not {path!r}")  # noqa: TRY301
+        return dict(parse_url(url))
+    except ValueError as error:
+        raise SettingsError(f"REDIS_URL={mask_url(url)!r} cannot be read: {error}") from None
+
+
+def _common_options() -> dict[str, Any]:
+    return {
+        "decode_responses": True,
+        "encoding_errors": "replace",  # bytes that are no UTF-8 end one job, not its worker
+        "protocol": 2,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_timeout": COMMAND_TIMEOUT,
+    }
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return parts.path
+    return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+
+
+def _in_doubt(error: Exception) -> bool:
+    """Tell whether the command may have been executed: it was sent, and no answer came."""
+    if _is_refusal(error) or isinstance(error, AuthenticationError | AuthorizationError):
+        return False
+    text = str(error)
+    return not any(sign in text for sign in ("connecting to", "No connection available"))
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Tell whether Redis answered that it executed nothing and cannot serve now."""
+    return isinstance(error, _REFUSALS) or str(error).startswith(_REFUSAL_CODES)
+
+
+def _cause(error: BaseException) -> str:
+    """Find the operating system's word for it, such as 'connection refused'."""
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, OSError) and current.errno:
+            # The numbers of name look-ups are negative and have words of their own.
+            return (
+                os.strerror(current.errno) if current.errno > 0 else str(current.strerror)
+            ).lower()
+        current = current.__cause__ or current.__context__
+    return str(error).rstrip(".").lower()

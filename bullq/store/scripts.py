@@ -1,0 +1,278 @@
+"""One typed function per script that bullq calls itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgpack
+
+from bullq.protocol.record import JobRecord
+from bullq.store.lua import official, script
+
+if TYPE_CHECKING:
+    import redis
+    import redis.asyncio
+
+    from bullq.protocol.keys import QueueKeys
+    from bullq.protocol.options import KeepJobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """A job's next state, as the worker that holds its lock (*token*) wants it recorded.
+
+    *fields* are set on the job's hash in the same step.
+    """
+
+    verb: ClassVar[str]
+
+    job_id: str
+    token: str
+    fields: dict[str, str] = field(default_factory=dict)
+
+    def packed(self) -> dict[str, Any]:
+        """Give the map that lua/exchange-12.lua reads."""
+        settlement = {"verb": self.verb, "id": self.job_id, "token": self.token}
+        if self.fields:
+            settlement["fields"] = _packed([part for pair in self.fields.items() for part in pair])
+        return settlement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish(Settlement):
+    """The job has ended: 'completed' with its result as JSON, or 'failed' with the reason.
+
+    *attempts* is how many there are in all; *keep* says which finished jobs to keep, and
+    *parent* what a failed child does to its parent (BullMQ's fpof, cpof, idof, rdof).
+    """
+
+    verb: ClassVar[str] = "finish"
+
+    completed: bool
+    value: str
+    keep: KeepJobs
+    attempts: int
+    parent: dict[str, bool]
+
+    def packed(self) -> dict[str, Any]:
+        """Give the map that lua/exchange-12.lua reads."""
+        options = {
+            "token": self.token,
+            "keepJobs": self.keep,
+            "attempts": self.attempts,
+            "maxMetricsSize": "",
+            **self.parent,
+        }
+        return {
+            **Settlement.packed(self),
+            "target": "completed" if self.completed else "failed",
+            "property": "returnvalue" if self.completed else "failedReason",
+            "value": self.value,
+            "options": _packed(options),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry(Settlement):
+    """The attempt has failed, and the next one may begin at once."""
+
+    verb: ClassVar[str] = "retry"
+
+    lifo: bool = False
+
+    def packed(self) -> dict[str, Any]:
+        """Give the map that lua/exchange-12.lua reads."""
+        return {**Settlement.packed(self), "push": "RPUSH" if self.lifo else "LPUSH"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delay(Settlement):
+    """The job goes on *delay_ms* from now; *skip_attempt* where this was no failed attempt."""
+
+    verb: ClassVar[str] = "delay"
+
+    delay_ms: int
+    skip_attempt: bool = False
+
+    def packed(self) -> dict[str, Any]:
+        """Give the map that lua/exchange-12.lua reads."""
+        return {
+            **Settlement.packed(self),
+            "delay": str(self.delay_ms),
+            "skipAttempt": "1" if self.skip_attempt else "0",
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Return(Settlement):
+    """The job goes back to the front of the queue as if it had not been picked up."""
+
+    verb: ClassVar[str] = "return"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discard(Settlement):
+    """The id has no job: take it out of the queue."""
+
+    verb: ClassVar[str] = "discard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """How many jobs are wanted, one per token, and under which terms."""
+
+    tokens: Sequence[str]
+    lock_duration_ms: int
+    worker: str
+    limiter: dict[str, int] | None = None
+    resent: bool = False
+
+    def packed(self) -> bytes:
+        """Give the map that lua/exchange-12.lua reads."""
+        claim = {
+            "tokens": list(self.tokens),
+            "lockDuration": self.lock_duration_ms,
+            "name": self.worker,
+            "limiter": self.limiter,
+            "resent": self.resent,
+        }
+        return _packed({key: value for key, value in claim.items() if value})
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job that is now ours: *token* is its lock's."""
+
+    record: JobRecord
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """What an exchange gave. Times are the server's, in ms since the epoch.
+
+    *answers* has one entry per settlement: a number, negative when refused, or an error's text.
+    *limited_for_ms* is how long the rate limit still lasts, 0 without one; *next_delayed* when
+    the next delayed job is due, 0 where there is none.
+    """
+
+    server_ms: int
+    answers: list[int | str]
+    claimed: list[Claimed]
+    limited_for_ms: int
+    next_delayed: int
+
+
+_EXCHANGE_KEYS = (
+    "wait",
+    "active",
+    "prioritized",
+    "events",
+    "stalled",
+    "limiter",
+    "delayed",
+    "paused",
+    "meta",
+    "pc",
+    "marker",
+    "",
+)
+_STALLED_KEYS = (
+    "stalled",
+    "wait",
+    "active",
+    "stalled-check",
+    "meta",
+    "paused",
+    "marker",
+    "events",
+    "repeat",
+)
+
+
+class WorkerScripts:
+    """The scripts a worker of one queue runs, on the connection it gives them."""
+
+    def __init__(self, client: redis.asyncio.Redis, keys: QueueKeys) -> None:
+        self._keys = keys
+        self._exchange = client.register_script(script("exchange-12"))
+        self._stalled = client.register_script(official("moveStalledJobsToWait-9"))
+        self._add_log = client.register_script(official("addLog-2"))
+        self._progress = client.register_script(official("updateProgress-3"))
+
+    async def exchange(self, settlements: Sequence[Settlement], claim: Claim) -> Exchanged:
+        """Settle jobs that have ended and claim new ones (lua/exchange-12.lua)."""
+        raw: Any = await self._exchange(
+            keys=[self._keys.key(name) for name in _EXCHANGE_KEYS],
+            args=[_packed([one.packed() for one in settlements]), claim.packed()],
+        )
+        server_ms, answers, claimed, limited_for_ms, next_delayed = raw
+        return Exchanged(
+            int(server_ms),
+            answers,
+            [Claimed(JobRecord.from_flat(id_, flat), token) for id_, token, flat in claimed],
+            int(limited_for_ms),
+            int(next_delayed),
+        )
+
+    async def move_stalled_jobs_to_wait(
+        self, max_stalled_count: int, interval_ms: int, now_ms: int
+    ) -> list[str]:
+        """Take back jobs whose locks are gone; give their ids (moveStalledJobsToWait-9)."""
+        ids: Any = await self._stalled(
+            keys=[self._keys.key(name) for name in _STALLED_KEYS],
+            args=[max_stalled_count, self._keys.base, now_ms, interval_ms],
+        )
+        return list(ids)
+
+    async def add_log(self, job_id: str, row: str, keep: int | None) -> int:
+        """Add a row to a job's log, keeping the last *keep* (None: all) (addLog-2).
+
+        Gives the number of rows, or -1 where the job is gone.
+        """
+        count: Any = await self._add_log(
+            keys=[self._keys.job(job_id), self._keys.logs(job_id)],
+            args=[job_id, row, "" if keep is None else keep],
+        )
+        return int(count)
+
+    async def update_progress(self, job_id: str, progress: Any) -> int:
+        """Record a job's progress and tell it on the event stream (updateProgress-3).
+
+        Gives 0, or -1 where the job is gone.
+        """
+        answer: Any = await self._progress(
+            keys=[self._keys.job(job_id), self._keys.key("events"), self._keys.key("meta")],
+            args=[job_id, json.dumps(progress, separators=(",", ":"), allow_nan=False)],
+        )
+        return int(answer or 0)
+
+
+class LockScripts:
+    """The script that renews locks, for the thread that does it."""
+
+    def __init__(self, client: redis.Redis, keys: QueueKeys) -> None:
+        self._keys = keys
+        self._extend = client.register_script(official("extendLocks-1"))
+
+    def extend_locks(self, held: dict[str, str], duration_ms: int) -> list[str]:
+        """Renew the locks of jobs (token -> id); give the ids that are lost (extendLocks-1)."""
+        lost: Any = self._extend(
+            keys=[self._keys.key("stalled")],
+            args=[
+                self._keys.base,
+                _packed(list(held)),
+                _packed(list(held.values())),
+                duration_ms,
+            ],
+        )
+        return list(lost)
+
+
+def _packed(value: Any) -> bytes:
+    """Pack for cmsgpack, which knows no type for bytes: nested packs go as text."""
+    packed: bytes = msgpack.packb(value, use_bin_type=False)
+    return packed

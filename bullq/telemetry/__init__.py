@@ -1,0 +1,1 @@
+"""What bullq tells of itself: the Observer port, and its exporters."""

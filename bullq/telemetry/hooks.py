@@ -1,0 +1,98 @@
+"""The port through which workers tell what they do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_log = logging.getLogger("bullq")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """Which job, and which attempt of how many. *waited_ms* is from when it was due to its start.
+
+    *ran_ms* is 0 before the attempt has ended.
+    """
+
+    queue: str
+    name: str
+    id: str
+    attempt: int
+    attempts: int
+    waited_ms: int
+    ran_ms: float = 0.0
+
+
+class Observer:
+    """Hears what a worker does; override what is of interest. Calls come on the event loop."""
+
+    def worker_started(self, queue: str, worker: str, concurrency: int) -> None:
+        """Say that a worker listens to its queue."""
+
+    def worker_stopping(self, queue: str, running: int, drain_ms: int) -> None:
+        """Say that a worker claims no more, and gives *running* jobs *drain_ms* to end."""
+
+    def worker_stopped(self, queue: str, returned: int) -> None:
+        """Say that a worker has ended, and put *returned* jobs back."""
+
+    def job_started(self, job: JobEvent) -> None:
+        """Say that an attempt begins."""
+
+    def job_completed(self, job: JobEvent) -> None:
+        """Say that a job has completed and that this is on record."""
+
+    def job_failed(self, job: JobEvent, reason: str) -> None:
+        """Say that a job has failed for good and that this is on record."""
+
+    def job_retried(self, job: JobEvent, reason: str, delay_ms: int) -> None:
+        """Say that an attempt failed and that the next one may begin after *delay_ms*."""
+
+    def job_returned(self, job: JobEvent) -> None:
+        """Say that a job went back to its queue, no attempt spent."""
+
+    def job_lost(self, job: JobEvent, reason: str) -> None:
+        """Say that a job is no longer this worker's, so that its outcome was not recorded."""
+
+    def job_discarded(self, queue: str, job_id: str) -> None:
+        """Say that an id without a job was taken out of the queue."""
+
+    def jobs_stalled(self, queue: str, job_ids: list[str]) -> None:
+        """Say that jobs were taken back from workers that had gone silent."""
+
+    def redis_lost(self, queue: str, reason: str) -> None:
+        """Say that Redis does not serve a worker any more; it goes on trying."""
+
+    def redis_back(self, queue: str, outage_ms: int) -> None:
+        """Say that Redis serves a worker again."""
+
+    def schedule_changed(self, queue: str, schedule_id: str, change: str) -> None:
+        """Say that a recurring job was scheduled anew or removed."""
+
+    def trouble(self, queue: str, message: str, error: BaseException | None = None) -> None:
+        """Say that something went wrong that ends no job and no worker."""
+
+
+class Observers(Observer):
+    """Several observers as one; what one of them raises reaches neither jobs nor the others."""
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self._observers = tuple(observers)
+        for name in _CALLS:
+            setattr(self, name, self._teller(name))
+
+    def _teller(self, name: str) -> object:
+        calls = [getattr(observer, name) for observer in self._observers]
+
+        def tell(*args: object, **kwargs: object) -> None:
+            for call in calls:
+                try:
+                    call(*args, **kwargs)
+                except Exception:  # noqa: BLE001 - an observer may raise anything
+                    _log.exception("an observer of bullq failed in %s", name)
+
+        return tell
+
+
+_CALLS = [name for name in vars(Observer) if not name.startswith("_")]

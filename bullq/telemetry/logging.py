@@ -1,0 +1,127 @@
+"""One readable line per thing that happened, or JSON lines on request."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from datetime import datetime
+from typing import Any, Literal, TextIO
+
+import structlog
+
+from bullq.clock import format_ms
+from bullq.telemetry.hooks import JobEvent, Observer
+
+
+class LoggingObserver(Observer):
+    """Writes what a worker does to *stream*, one line each."""
+
+    def __init__(
+        self,
+        style: Literal["text", "json"] = "text",
+        level: str = "info",
+        stream: TextIO | None = None,
+    ) -> None:
+        number = logging.getLevelNamesMapping()[level.upper()]
+        render = _render_text if style == "text" else structlog.processors.JSONRenderer()
+        stamp = _stamp_text if style == "text" else structlog.processors.TimeStamper("iso")
+        self._log = structlog.wrap_logger(
+            structlog.WriteLogger(stream or sys.stderr),
+            processors=[structlog.processors.add_log_level, stamp, render],
+            wrapper_class=structlog.make_filtering_bound_logger(number),
+        )
+
+    def worker_started(self, queue: str, worker: str, concurrency: int) -> None:
+        """Log that a worker listens."""
+        self._log.info("worker started", queue=queue, worker=worker, concurrency=concurrency)
+
+    def worker_stopping(self, queue: str, running: int, drain_ms: int) -> None:
+        """Log that a worker claims no more."""
+        self._log.info("worker stopping", queue=queue, running=running, drain=format_ms(drain_ms))
+
+    def worker_stopped(self, queue: str, returned: int) -> None:
+        """Log that a worker has ended."""
+        self._log.info("worker stopped", queue=queue, returned=returned)
+
+    def job_started(self, job: JobEvent) -> None:
+        """Log the start of an attempt, at debug level."""
+        self._log.debug("started", **_of(job))
+
+    def job_completed(self, job: JobEvent) -> None:
+        """Log a completed job."""
+        self._log.info("completed", **_of(job))
+
+    def job_failed(self, job: JobEvent, reason: str) -> None:
+        """Log a job that failed for good."""
+        self._log.error("failed", **_of(job), reason=reason)
+
+    def job_retried(self, job: JobEvent, reason: str, delay_ms: int) -> None:
+        """Log an attempt that failed with more to come."""
+        self._log.warning("retrying", **_of(job), reason=reason, again_in=format_ms(delay_ms))
+
+    def job_returned(self, job: JobEvent) -> None:
+        """Log a job that went back to its queue."""
+        self._log.info("returned", **_of(job))
+
+    def job_lost(self, job: JobEvent, reason: str) -> None:
+        """Log a job that is no longer this worker's."""
+        self._log.error("lost", **_of(job), reason=reason)
+
+    def job_discarded(self, queue: str, job_id: str) -> None:
+        """Log an id without a job."""
+        self._log.warning("discarded an id without a job", queue=queue, id=job_id)
+
+    def jobs_stalled(self, queue: str, job_ids: list[str]) -> None:
+        """Log jobs taken back from silent workers."""
+        self._log.warning("took back stalled jobs", queue=queue, ids=", ".join(job_ids))
+
+    def redis_lost(self, queue: str, reason: str) -> None:
+        """Log that Redis does not serve."""
+        self._log.error("redis lost", queue=queue, reason=reason)
+
+    def redis_back(self, queue: str, outage_ms: int) -> None:
+        """Log that Redis serves again."""
+        self._log.warning("redis back", queue=queue, after=format_ms(outage_ms))
+
+    def schedule_changed(self, queue: str, schedule_id: str, change: str) -> None:
+        """Log a change of a schedule."""
+        self._log.info(f"schedule {change}", queue=queue, schedule=schedule_id)
+
+    def trouble(self, queue: str, message: str, error: BaseException | None = None) -> None:
+        """Log something that ends no job and no worker."""
+        reason = "" if error is None else f"{type(error).__name__}: {error}"
+        self._log.error(message, queue=queue, **({"reason": reason} if reason else {}))
+
+
+def _of(job: JobEvent) -> dict[str, Any]:
+    return {
+        "job": f"{job.queue}/{job.name}",
+        "id": job.id,
+        "attempt": job.attempt,
+        "attempts": job.attempts,
+        "waited_ms": job.waited_ms,
+        "ran_ms": round(job.ran_ms, 1),
+    }
+
+
+def _stamp_text(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    now = datetime.now().astimezone()
+    event["timestamp"] = f"{now:%H:%M:%S}.{now.microsecond // 1000:03}"
+    return event
+
+
+def _render_text(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    """Write '12:01:02.123 completed default/send-receipt 01J... in 12 ms'."""
+    level = event.pop("level")
+    mark = {"error": "! ", "warning": "~ "}.get(level, "")
+    parts = [event.pop("timestamp"), f"{mark}{event.pop('event')}"]
+    if "job" in event:
+        parts += [event.pop("job"), event.pop("id"), f"in {format_ms(event.pop('ran_ms'))}"]
+        attempt, attempts = event.pop("attempt"), event.pop("attempts")
+        event.pop("waited_ms")
+        if attempt > 1 or level != "info":
+            parts.append(f"(attempt {attempt} of {attempts})")
+    reason = event.pop("reason", None)
+    parts += [f"{name}={value}" for name, value in event.items()]
+    return " ".join(parts) + (f": {' '.join(str(reason).split())}" if reason else "")

@@ -1,0 +1,1 @@
+"""The worker of one queue: claim, execute, settle, renew, recover, stop in order."""

@@ -1,0 +1,161 @@
+"""One attempt of one job: from the claimed record to the settlement. No business logic."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import time
+from typing import TYPE_CHECKING, Any
+
+from bullq.clock import format_ms, to_ms
+from bullq.engines.bullmq import UNRECOVERABLE, BullmqContext
+from bullq.errors import GiveUp, PayloadError, ResultError
+from bullq.protocol.record import CorruptRecord
+from bullq.store.scripts import Return, Settlement
+from bullq.telemetry.hooks import JobEvent
+from bullq.worker import executors, outcome, recurring
+from bullq.worker.outcome import Failure
+
+if TYPE_CHECKING:
+    from bullq.jobs.job import Job
+    from bullq.jobs.registry import JobRegistry
+    from bullq.queues.queue import JobQueue
+    from bullq.store.scripts import Claimed, WorkerScripts
+
+_FLUSH_DEADLINE = 5.0  # seconds for a job's last log rows
+
+
+class Stop(enum.Enum):
+    """Why a worker stops a running attempt."""
+
+    LOST = "its lock is lost"
+    SHUTDOWN = "its worker stops"
+
+
+class _Rejected(Exception):  # noqa: N818 - carries the error that counts
+    """The attempt failed in a way that no other attempt can mend."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class Execution:
+    """A pipeline over one claimed job: look up, check, run, write the result, settle."""
+
+    def __init__(
+        self, claimed: Claimed, queue: JobQueue, jobs: JobRegistry, scripts: WorkerScripts
+    ) -> None:
+        self.record = claimed.record
+        self.token = claimed.token
+        self.task: asyncio.Task[None] | None = None
+        self.stopped: Stop | None = None
+        self.settlement: Settlement | None = None
+        """What is being recorded of the attempt; None until it has ended or been given up."""
+        self._queue = queue
+        self._jobs = jobs
+        self._scripts = scripts
+        self._context: BullmqContext | None = None
+        self._began = time.monotonic()
+
+    def event(self) -> JobEvent:
+        """Describe the attempt as it is now, for observers."""
+        record = self.record
+        try:
+            due = record.timestamp + record.delay
+            waited_ms, attempt = record.processed_on - due, record.attempts_made + 1
+            attempts = record.attempts
+        except CorruptRecord:
+            waited_ms, attempt, attempts = 0, 1, 1
+        return JobEvent(
+            queue=self._queue.spec.name,
+            name=record.name,
+            id=record.id,
+            attempt=attempt,
+            attempts=attempts,
+            waited_ms=max(0, waited_ms),
+            ran_ms=(time.monotonic() - self._began) * 1000,
+        )
+
+    def stop(self, why: Stop) -> None:
+        """Ask the attempt to end: its context says so, and async code is cancelled."""
+        self.stopped = self.stopped or why
+        if self._context is not None:
+            self._context.cancel()
+        if self.task is not None:
+            self.task.cancel()
+
+    async def perform(self) -> Settlement | None:
+        """Run the attempt and give what is to be recorded; None where it is no longer ours."""
+        try:
+            settlement: Settlement | None = outcome.completed(
+                self.record, self.token, await self._result()
+            )
+        except _Rejected as rejected:
+            settlement = self.failure(rejected.error, retriable=False)
+        except asyncio.CancelledError as error:
+            settlement = self._cancelled(error)
+        except BaseException as error:  # noqa: BLE001 - also SystemExit: a job ends no worker
+            settlement = self.failure(error, retriable=not isinstance(error, UNRECOVERABLE))
+        if self._context is not None:
+            # The outcome stands; a worker that stops now must not turn it into another one.
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                async with asyncio.timeout(_FLUSH_DEADLINE):
+                    await self._context.close()
+        return settlement
+
+    def failure(self, error: BaseException, *, retriable: bool) -> Settlement:
+        """Give the settlement of an attempt that failed."""
+        return outcome.failed(self.record, self.token, Failure(error, retriable))
+
+    def returned(self) -> Return:
+        """Give the settlement of an attempt that is given up for another worker to begin anew."""
+        return Return(job_id=self.record.id, token=self.token)
+
+    async def _result(self) -> str:
+        """Run the job and give its result as JSON text."""
+        record = self.record
+        try:
+            self._context = BullmqContext(
+                self._queue.spec.name, record, self._scripts, self._queue.store
+            )
+            if record.scheduler_id is not None:
+                await recurring.move_on(self._queue, record)
+        except CorruptRecord as error:
+            raise _Rejected(error) from None
+        if record.deferred_failure is not None:
+            raise _Rejected(GiveUp(record.deferred_failure))
+        job = self._jobs.find(self._queue.spec.name, record.name)
+        try:
+            data = job.payload.decode(record.data)
+        except PayloadError as error:
+            raise _Rejected(error) from None
+        value = await self._call(job, data, self._context)
+        try:
+            return job.result.encode(value)
+        except ResultError as error:
+            raise _Rejected(error) from None
+
+    async def _call(self, job: Job[Any, Any], data: Any, context: BullmqContext) -> Any:
+        bound = self._queue.spec.job_timeout
+        timeout_ms = job.policy.timeout_ms or (None if bound is None else to_ms(bound))
+        try:
+            async with asyncio.timeout(timeout_ms and timeout_ms / 1000) as deadline:
+                return await executors.call(job, data, context)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            context.cancel()
+            raise TimeoutError(
+                f"the attempt ran longer than its timeout of {format_ms(timeout_ms or 0)}"
+            ) from None
+
+    def _cancelled(self, error: asyncio.CancelledError) -> Settlement | None:
+        """Tell a cancellation of ours from one that the job raised itself."""
+        if self.stopped is Stop.LOST:
+            return None
+        if self.stopped is Stop.SHUTDOWN:
+            return self.returned()
+        cause = RuntimeError("the job was cancelled from within: it raised CancelledError")
+        cause.__cause__ = error
+        return self.failure(cause, retriable=True)

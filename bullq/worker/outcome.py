@@ -1,0 +1,155 @@
+"""Turn how an attempt ended into the state that BullMQ records. Pure."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+from bullq.errors import InvalidOptionError, RetryAfter
+from bullq.jobs.retry import Backoff
+from bullq.protocol.options import KeepJobs
+from bullq.protocol.record import CorruptRecord, JobRecord
+from bullq.store.scripts import Delay, Finish, Retry, Settlement
+
+_PARENT_FLAGS = {
+    "fpof": "failParentOnFailure",
+    "cpof": "continueParentOnFailure",
+    "idof": "ignoreDependencyOnFailure",
+    "rdof": "removeDependencyOnFailure",
+}
+_LONGEST_DELAY_MS = 2**40  # a delayed job's score is its due time * 4096, exact below 2^53
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed, and whether another one may follow."""
+
+    error: BaseException
+    retriable: bool = True
+
+    @property
+    def reason(self) -> str:
+        """The failure as BullMQ's failedReason: the error's message, with its name where needed.
+
+        A KeyError's message is the bare key, and some errors have none.
+        """
+        name, message = type(self.error).__name__, str(self.error)
+        if isinstance(self.error, KeyError):
+            return f"{name}: {message}"
+        return message or name
+
+    @property
+    def trace(self) -> str:
+        """The failure as an entry of BullMQ's stacktrace."""
+        return "".join(traceback.format_exception(self.error))
+
+
+def completed(record: JobRecord, token: str, result: str) -> Finish:
+    """Settle a job that gave *result* (JSON text)."""
+    options = _options(record)
+    return Finish(
+        job_id=record.id,
+        token=token,
+        completed=True,
+        value=result,
+        keep=_keep(options.get("removeOnComplete")),
+        attempts=_attempts(record),
+        parent=_parent(options),
+    )
+
+
+def failed(record: JobRecord, token: str, failure: Failure) -> Settlement:
+    """Settle a failed attempt: try again now or later, or fail the job for good."""
+    options = _options(record)
+    attempts = _attempts(record)
+    wait_ms = None
+    if failure.retriable and record.attempts_made + 1 < attempts:
+        wait_ms = _wait_ms(failure.error, options, record.attempts_made + 1)
+    fields = {
+        "failedReason": failure.reason,
+        "stacktrace": json.dumps(_stacktrace(record, options, failure.trace)),
+    }
+    if wait_ms is not None:
+        return _again(record, token, fields, options, wait_ms)
+    return Finish(
+        job_id=record.id,
+        token=token,
+        fields=fields,
+        completed=False,
+        value=failure.reason,
+        keep=_keep(options.get("removeOnFail")),
+        attempts=attempts,
+        parent=_parent(options),
+    )
+
+
+def _again(
+    record: JobRecord, token: str, fields: dict[str, str], options: dict[str, Any], wait_ms: int
+) -> Settlement:
+    if wait_ms:
+        return Delay(job_id=record.id, token=token, fields=fields, delay_ms=wait_ms)
+    return Retry(job_id=record.id, token=token, fields=fields, lifo=bool(options.get("lifo")))
+
+
+def _wait_ms(error: BaseException, options: dict[str, Any], attempts_made: int) -> int | None:
+    """Give the ms until the next attempt; None where the job's backoff cannot be followed.
+
+    A strategy that only its producer knows ends the job: guessing a wait could hammer whatever
+    the strategy was to spare.
+    """
+    if isinstance(error, RetryAfter):
+        return min(round(error.delay * 1000), _LONGEST_DELAY_MS)
+    stored = options.get("backoff")
+    if not stored:
+        return 0
+    if isinstance(stored, int | float):
+        stored = {"type": "fixed", "delay": stored}
+    try:
+        backoff = Backoff(stored["type"], round(stored.get("delay", 0)), stored.get("jitter", 0.0))
+    except (InvalidOptionError, KeyError, TypeError, ValueError, AttributeError):
+        error.add_note(f"Not tried again: the job's backoff {stored!r} is not known here.")
+        return None
+    return min(backoff.wait_ms(attempts_made), _LONGEST_DELAY_MS)
+
+
+def _stacktrace(record: JobRecord, options: dict[str, Any], trace: str) -> list[str]:
+    """Append *trace*, oldest first as Node keeps them, within the job's stackTraceLimit."""
+    try:
+        traces = [*record.stacktrace, trace]
+    except CorruptRecord:
+        traces = [trace]
+    limit = options.get("stackTraceLimit")
+    if limit == 0:
+        return []
+    return traces[-limit:] if isinstance(limit, int) and limit > 0 else traces
+
+
+def _options(record: JobRecord) -> dict[str, Any]:
+    try:
+        return record.options
+    except CorruptRecord:
+        return {}
+
+
+def _attempts(record: JobRecord) -> int:
+    try:
+        return record.attempts
+    except CorruptRecord:
+        return 1
+
+
+def _keep(option: Any) -> KeepJobs:
+    """Read removeOnComplete or removeOnFail in all the forms BullMQ has for it."""
+    if option is True:
+        return {"count": 0}
+    if isinstance(option, int | float) and not isinstance(option, bool):
+        return {"count": int(option)}
+    if isinstance(option, dict):
+        return KeepJobs(**option)  # type: ignore[typeddict-item] # as stored by its producer
+    return {"count": -1}
+
+
+def _parent(options: dict[str, Any]) -> dict[str, bool]:
+    return {short: bool(options.get(long)) for short, long in _PARENT_FLAGS.items()}

@@ -1,0 +1,86 @@
+"""Keep the locks of running jobs alive, from a thread of its own with its own connection.
+
+A job that blocks the event loop cannot lose its lock, or any other job's, that way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bullq.errors import StoreUnavailable
+from bullq.store.scripts import LockScripts
+
+if TYPE_CHECKING:
+    from bullq.queues.queue import JobQueue
+
+_RETRY_PAUSE = 0.25  # seconds after a renewal that Redis did not answer
+
+
+class Renewal:
+    """Renews the locks of held jobs at half of their duration; tells which ones are lost."""
+
+    def __init__(self, queue: JobQueue, on_lost: Callable[[str], None]) -> None:
+        self._queue = queue
+        self._on_lost = on_lost
+        self._duration_ms = queue.spec.lock_duration_ms
+        self._held: dict[str, str] = {}  # token -> job id
+        self._guard = threading.Lock()
+        self._stopping = threading.Event()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(
+            target=self._run, name=f"bullq locks of {queue.spec.name}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to renew."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Renew no more; a renewal under way is not waited for."""
+        self._stopping.set()
+
+    def hold(self, job_id: str, token: str) -> None:
+        """Keep this lock alive from now on."""
+        with self._guard:
+            self._held[token] = job_id
+
+    def release(self, token: str) -> None:
+        """Let go of a lock."""
+        with self._guard:
+            self._held.pop(token, None)
+
+    def _run(self) -> None:
+        client = self._queue.store.thread_client()
+        scripts = LockScripts(client, self._queue.keys)
+        pause = self._duration_ms / 2000
+        try:
+            while not self._stopping.wait(pause):
+                pause = self._duration_ms / 2000 if self._renew(scripts) else _RETRY_PAUSE
+        finally:
+            client.close()
+
+    def _renew(self, scripts: LockScripts) -> bool:
+        """Renew all held locks; tell whether Redis answered."""
+        with self._guard:
+            held = dict(self._held)
+        if not held:
+            return True
+        try:
+            with self._queue.store.errors():
+                lost = set(scripts.extend_locks(held, self._duration_ms))
+        except StoreUnavailable:
+            return False
+        tokens = [token for token, job_id in held.items() if job_id in lost]
+        if tokens and not self._stopping.is_set():
+            self._loop.call_soon_threadsafe(self._tell, tokens)
+        return True
+
+    def _tell(self, tokens: list[str]) -> None:
+        for token in tokens:
+            with self._guard:
+                held = token in self._held
+            if held:  # otherwise it was settled while the renewal was under way
+                self._on_lost(token)

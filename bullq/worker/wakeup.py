@@ -1,0 +1,87 @@
+"""Wait for the queue's marker while the queue is empty, on a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from bullq.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from bullq.queues.queue import JobQueue
+    from bullq.worker.exchange import Exchange
+    from bullq.worker.health import Health
+
+LONGEST_BLOCK = 5.0
+"""Seconds to wait for a marker before the queue is asked anyway."""
+
+_ANSWER_MARGIN = 2.0  # seconds beyond the block within which Redis has to answer
+_FIRST_PAUSE, _LAST_PAUSE = 0.05, 0.5  # seconds between attempts to reconnect
+
+
+class Wakeup:
+    """Sleeps until there may be a job, then has the exchange look.
+
+    BullMQ keeps a marker beside each queue: score 0 says that a job is available, any other
+    score when the next delayed job is due. The reply has a deadline above the time it blocks,
+    and any trouble rebuilds the connection, so that an idle worker cannot go deaf.
+    """
+
+    def __init__(
+        self, queue: JobQueue, exchange: Exchange, health: Health, worker_name: str
+    ) -> None:
+        self._queue = queue
+        self._exchange = exchange
+        self._health = health
+        self._client_name = queue.keys.worker_client_name(worker_name)
+
+    async def run(self) -> None:
+        """Wait and wake for ever, over as many connections as it takes."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                client = await self._queue.store.open_blocking(self._client_name)
+            except (StoreUnavailable, TimeoutError) as error:
+                self._health.failed(error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LAST_PAUSE)
+                continue
+            pause = _FIRST_PAUSE
+            try:
+                while True:
+                    await self._exchange.idle.wait()
+                    await self._sleep(client)
+            except (StoreUnavailable, TimeoutError) as error:
+                self._health.failed(error)
+                await asyncio.sleep(pause)
+            finally:
+                with contextlib.suppress(Exception):
+                    await client.aclose(close_connection_pool=True)
+
+    async def restore_marker(self) -> None:
+        """Set the marker where jobs wait: the last one may have been meant for this worker."""
+        keys, client = self._queue.keys, self._queue.store.client()
+        with self._queue.store.errors():
+            if await client.llen(keys.key("wait")) or await client.zcard(keys.key("prioritized")):
+                await client.zadd(keys.key("marker"), {"0": 0})
+
+    async def _sleep(self, client: Any) -> None:
+        """Sleep until the exchange should look."""
+        while (due_ms := await self._marker(client)) is not None and due_ms > 0:
+            self._exchange.expect(due_ms)
+        if due_ms is not None and not self._exchange.has_free_slot():
+            # Another worker can follow the marker that this one has taken.
+            with self._queue.store.errors():
+                await client.zadd(self._queue.keys.key("marker"), {"0": 0})
+        # Cleared here, so that the next sleep begins when the exchange has found nothing again.
+        self._exchange.idle.clear()
+        self._exchange.look()
+
+    async def _marker(self, client: Any) -> int | None:
+        """Take the marker: 0 for a job, otherwise when one is due; None when time is up."""
+        async with asyncio.timeout(LONGEST_BLOCK + _ANSWER_MARGIN):
+            with self._queue.store.errors():
+                popped = await client.bzpopmin(self._queue.keys.key("marker"), LONGEST_BLOCK)
+        self._health.answered()
+        return None if popped is None else int(float(popped[2]))

@@ -1,0 +1,254 @@
+"""The worker of one queue: boot, run until told to stop, stop in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+from typing import TYPE_CHECKING, Any
+
+from bullq.clock import to_ms
+from bullq.errors import StoreUnavailable
+from bullq.protocol.codes import Code, explain
+from bullq.store.scripts import (
+    Claim,
+    Claimed,
+    Delay,
+    Discard,
+    Finish,
+    Return,
+    Settlement,
+    WorkerScripts,
+)
+from bullq.worker.exchange import Exchange
+from bullq.worker.execution import Execution, Stop
+from bullq.worker.health import Health
+from bullq.worker.recovery import Recovery
+from bullq.worker.recurring import keep_schedules
+from bullq.worker.renewal import Renewal
+from bullq.worker.wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
+    from bullq.clock import Duration
+    from bullq.jobs.registry import JobRegistry
+    from bullq.queues.queue import JobQueue
+    from bullq.telemetry.hooks import JobEvent, Observer
+
+_CANCEL_GRACE = 2.0  # seconds for cancelled jobs to clean up after themselves
+_SETTLE_DEADLINE = 5.0  # seconds to record the last outcomes once nothing runs any more
+_CANNOT_COMPLETE = frozenset({Code.PENDING_DEPENDENCIES, Code.FAILED_CHILDREN})
+
+
+def default_worker_name() -> str:
+    """Name this process in a way that CLIENT SETNAME takes and people recognise."""
+    return re.sub(r"[^\w.-]", "-", f"{socket.gethostname()}-{os.getpid()}", flags=re.ASCII)
+
+
+class Worker:
+    """Runs the jobs of one queue.
+
+    Boot: schedules, lock renewal, exchange, wake-up, recovery. A job that the exchange claims
+    becomes an Execution, and the settlement that this gives goes back through the exchange.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        jobs: JobRegistry,
+        observer: Observer,
+        *,
+        name: str | None = None,
+        concurrency: int | None = None,
+        drain_timeout: Duration | None = None,
+        heartbeat_file: Path | None = None,
+    ) -> None:
+        self.name = name or default_worker_name()
+        self.concurrency = concurrency or queue.spec.concurrency
+        self.health = Health(queue.spec.name, observer, heartbeat_file)
+        self._queue = queue
+        self._jobs = jobs
+        self._observer = observer
+        self._drain_ms = to_ms(queue.spec.drain_timeout if drain_timeout is None else drain_timeout)
+        self._running: dict[str, Execution] = {}  # by token
+        self._returned = 0
+        self._stopping = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._scripts = WorkerScripts(queue.store.client(), queue.keys)
+        claim = Claim(
+            tokens=(),
+            lock_duration_ms=queue.spec.lock_duration_ms,
+            worker=self.name,
+            limiter=queue.spec.rate_limit.limiter if queue.spec.rate_limit else None,
+        )
+        self._exchange = Exchange(
+            queue,
+            self._scripts,
+            self.health,
+            claim=claim,
+            concurrency=self.concurrency,
+            on_claimed=self._begin,
+        )
+        self._renewal = Renewal(queue, self._lost)
+        self._recovery = Recovery(
+            queue, self._scripts, observer, self.health, self._exchange.server_ms
+        )
+        self._wakeup = Wakeup(queue, self._exchange, self.health, self.name)
+
+    def stop(self) -> None:
+        """Claim no more, let running jobs end within the drain timeout, put the rest back."""
+        self._stopping.set()
+
+    async def run(self, *, burst: bool = False) -> None:
+        """Run until stop() is called or, in a *burst*, until the queue gives no more jobs.
+
+        A burst does not wait for delayed jobs. Raises StoreUnavailable where Redis cannot be
+        reached at the start; later the worker waits for it.
+        """
+        spec = self._queue.spec
+        await self._queue.store.check()
+        await keep_schedules(self._queue, self._jobs.on(spec.name), self._observer)
+        self._observer.worker_started(spec.name, self.name, self.concurrency)
+        self._renewal.start()
+        actors = [
+            _actor(self._exchange.run(), "exchange"),
+            _actor(self._wakeup.run(), "wake-up"),
+            _actor(self._recovery.run(), "recovery"),
+            _actor(self.health.pulse(self._queue.store), "pulse"),
+        ]
+        ends = [_actor(self._stopping.wait(), "stop")]
+        if burst:
+            ends.append(_actor(self._drained(), "burst"))
+        try:
+            await asyncio.wait([*actors, *ends], return_when=asyncio.FIRST_COMPLETED)
+            await self._shut_down(*actors)
+        finally:
+            await _cancel(*actors, *ends)
+            self._renewal.stop()
+            self._observer.worker_stopped(spec.name, self._returned)
+
+    async def _shut_down(self, exchange: asyncio.Task[Any], *others: asyncio.Task[Any]) -> None:
+        self._exchange.stop_claiming()
+        if not exchange.done():
+            await self._drain()
+        await _cancel(*others)
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_SETTLE_DEADLINE):
+                await self._wakeup.restore_marker()
+        # An actor that ended by itself has met what it cannot handle: so ends the worker, and
+        # whoever started it learns why.
+        for actor in (exchange, *others):
+            if actor.done() and not actor.cancelled():
+                actor.result()
+
+    async def _drained(self) -> None:
+        """Wait until the queue has given nothing and nothing of ours is under way."""
+        while True:
+            await self._exchange.idle.wait()
+            if not self._running and not self._exchange.unsettled:
+                return
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _drain(self) -> None:
+        """Let running jobs end, put back those that do not, record all of it."""
+        self._observer.worker_stopping(self._queue.spec.name, len(self._running), self._drain_ms)
+        await self._all_ended(self._drain_ms / 1000)
+        for execution in self._running.values():
+            execution.stop(Stop.SHUTDOWN)
+        await self._all_ended(_CANCEL_GRACE)
+        for execution in list(self._running.values()):
+            if execution.settlement is None:
+                self._settle(execution, execution.returned())
+        await self._all_ended(_SETTLE_DEADLINE)
+
+    async def _all_ended(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._running or self._exchange.unsettled:
+                    self._changed.clear()
+                    await self._changed.wait()
+
+    def _begin(self, claimed: Claimed) -> None:
+        record, token = claimed.record, claimed.token
+        if not record.exists:
+            self._exchange.settle(Discard(job_id=record.id, token=token), self._noted)
+            self._observer.job_discarded(self._queue.spec.name, record.id)
+            return
+        execution = Execution(claimed, self._queue, self._jobs, self._scripts)
+        self._running[token] = execution
+        self._renewal.hold(record.id, token)
+        self._observer.job_started(execution.event())
+        execution.task = _actor(self._execute(execution), f"job {record.id}")
+
+    async def _execute(self, execution: Execution) -> None:
+        settlement = await execution.perform()
+        if execution.settlement is not None:
+            return  # put back already, while the job would not end
+        if settlement is not None:
+            self._settle(execution, settlement)
+            return
+        self._end(execution)
+        self._exchange.free_slot()
+        self._observer.job_lost(execution.event(), Stop.LOST.value)
+
+    def _settle(
+        self, execution: Execution, settlement: Settlement, *, frees_slot: bool = True
+    ) -> None:
+        execution.settlement = settlement
+        event = execution.event()
+
+        def report(answer: int | str) -> None:
+            if answer in _CANNOT_COMPLETE and isinstance(settlement, Finish):
+                error = RuntimeError(f"the job cannot complete: {explain(int(answer))}")
+                failure = execution.failure(error, retriable=answer != Code.FAILED_CHILDREN)
+                self._settle(execution, failure, frees_slot=False)
+                return
+            self._end(execution)
+            self._tell(event, settlement, answer)
+
+        self._exchange.settle(settlement, report, frees_slot=frees_slot)
+
+    def _tell(self, event: JobEvent, settlement: Settlement, answer: int | str) -> None:
+        if isinstance(answer, str):
+            self._observer.trouble(event.queue, f"Redis cannot record job {event.id}: {answer}")
+        elif answer < 0:
+            self._observer.job_lost(event, explain(answer))
+        elif isinstance(settlement, Return):
+            self._returned += 1
+            self._observer.job_returned(event)
+        elif isinstance(settlement, Finish) and settlement.completed:
+            self._observer.job_completed(event)
+        elif isinstance(settlement, Finish):
+            self._observer.job_failed(event, settlement.value)
+        else:
+            delay_ms = settlement.delay_ms if isinstance(settlement, Delay) else 0
+            reason = settlement.fields.get("failedReason", "")
+            self._observer.job_retried(event, reason, delay_ms)
+
+    def _end(self, execution: Execution) -> None:
+        self._running.pop(execution.token, None)
+        self._renewal.release(execution.token)
+        self._changed.set()
+
+    def _noted(self, _: int | str) -> None:
+        self._changed.set()
+
+    def _lost(self, token: str) -> None:
+        execution = self._running.get(token)
+        if execution is not None and execution.settlement is None:
+            execution.stop(Stop.LOST)
+
+
+def _actor(coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+    return asyncio.create_task(coroutine, name=f"bullq {name}")
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
