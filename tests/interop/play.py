@@ -1,0 +1,43 @@
+"""The job of the interop tests, in Python: its data says what it does (node/player.mjs is its twin)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pydantic import BaseModel
+
+from bullq import Context, GiveUp, Job, job
+
+
+class Play(BaseModel):
+    """What the job does, in this order; *failures* is how many attempts fail."""
+
+    log: list[str] = []
+    progress: Any = None
+    hold: bool = False
+    pause_ms: int = 0
+    give_up: str | None = None
+    failures: int = 0
+    result: Any = None
+
+
+async def run(play: Play, ctx: Context) -> Any:
+    for row in play.log:
+        ctx.log(row)
+    if play.progress is not None:
+        ctx.progress(play.progress)
+    if play.hold:
+        await asyncio.Event().wait()
+    if play.pause_ms:
+        await asyncio.sleep(play.pause_ms / 1000)
+    if play.give_up is not None:
+        raise GiveUp(play.give_up)
+    if ctx.job_attempt <= play.failures:
+        raise RuntimeError(f"failure {ctx.job_attempt}")
+    return play.result
+
+
+def playing(queue: str = "default", name: str = "play", **policy: Any) -> Job[Play, Any]:
+    """Make the job, on any queue and under any name."""
+    return job(queue=queue, name=name, **policy)(run)
