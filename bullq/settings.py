@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -16,8 +16,9 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from pydantic_settings import SettingsError as UnreadableVariable
 
-from bullq.clock import parse_duration, to_ms
+from bullq.clock import format_ms, parse_duration, to_ms
 from bullq.errors import SettingsError
 
 _VARIABLES = {
@@ -132,22 +133,28 @@ def load_settings(folder: Path | None = None) -> Settings:
         raise SettingsError("\n".join(problems))
     try:
         return Settings(**{_VARIABLES[key]: value for key, value in table.items()})
+    except UnreadableVariable:
+        raise SettingsError(
+            f"BULLQ_QUEUES={os.environ.get('BULLQ_QUEUES')!r} is not possible: it should be a JSON "
+            f'object like {{"default": {{"concurrency": 50}}}}, or be left out for {_QUEUE_VARIABLE}'
+        ) from None
     except ValidationError as error:
         sentences = [_sentence(item["loc"], item) for item in error.errors(include_url=False)]
         raise SettingsError("\n".join(sentences)) from None
 
 
 def mask_url(url: str) -> str:
-    """Hide the password of a URL."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "***"
-    secret, at, host = parts.netloc.rpartition("@")
-    if not at:
+    """Hide the password of a URL, also of one that is not well-formed.
+
+    Whatever stands before the last '@' may hold the password: an unescaped '/' or '#' in it is
+    a mistake that must not show it.
+    """
+    url = re.sub(r"([?&]password=)[^&#]*", r"\1***", url, flags=re.IGNORECASE)
+    before, at, rest = url.rpartition("@")
+    scheme, separator, secret = before.rpartition("://")
+    if not at or secret.startswith("/"):  # a path of a Unix socket may have an '@' in it
         return url
-    user = secret.partition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{user}:***@{host}"))
+    return f"{scheme}{separator}{secret.partition(':')[0]}:***@{rest}"
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -171,7 +178,7 @@ def _unknown_variables() -> list[str]:
     known = list(_VARIABLES.values())
     prefix = f"{_VARIABLES['queues']}__"
     return [
-        f"{name}={value!r} is no setting of bullq; {nearest(name, known)}"
+        f"{name}={_shown(name, value)!r} is no setting of bullq; {nearest(name, known)}"
         f"known: {', '.join(known)}, {_QUEUE_VARIABLE}"
         for name, value in os.environ.items()
         if name.startswith("BULLQ_")
@@ -183,7 +190,7 @@ def _unknown_variables() -> list[str]:
 def _unknown_keys(table: dict[str, Any]) -> list[str]:
     known = list(_VARIABLES)
     return [
-        f"[tool.bullq] {key} = {value!r} in pyproject.toml is no setting of bullq; "
+        f"[tool.bullq] {key} = {_shown(key, value)!r} in pyproject.toml is no setting of bullq; "
         f"{nearest(key, known)}known: {', '.join(known)}"
         for key, value in table.items()
         if key not in _VARIABLES
@@ -204,6 +211,28 @@ def _sentence(location: tuple[int | str, ...], item: Any) -> str:
         known = list(QueueOptions.model_fields)
         hint = nearest(str(location[-1]), known)
         return f"{place}={value!r} is no option of a queue; {hint}known: {', '.join(known)}"
-    allowed = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input should ")
-    shown = mask_url(value) if location[0] == "REDIS_URL" and isinstance(value, str) else value
-    return f"{place}={shown!r} is not possible: it should {allowed}"
+    shown = _shown("redis_url" if location[0] == "REDIS_URL" else str(location[-1]), value)
+    return f"{place}={shown!r} is not possible: {_allowed(location, item)}"
+
+
+def _allowed(location: tuple[int | str, ...], item: Any) -> str:
+    """Say what a setting's value may be, for the person who has to write another one."""
+    field = QueueOptions.model_fields.get(str(location[-1]))
+    match item:
+        case {"type": "value_error"}:
+            return str(item["ctx"]["error"])
+        case {"type": "bool_parsing"}:
+            return "it should be true or false"
+        case {"type": "string_pattern_mismatch"}:
+            return "it should be a package of jobs like 'shop.jobs', or 'module:app'"
+        case {"type": "greater_than_equal"} if field and Milliseconds in get_args(field.annotation):
+            return f"it should be {format_ms(item['ctx']['ge'])} or more"
+        case _:
+            return re.sub("^(Input|String) ", "it ", str(item["msg"]))
+
+
+def _shown(name: str, value: Any) -> Any:
+    """Give a value as messages may show it: what looks like a secret is masked."""
+    if re.search("password|secret|token|key", name, re.IGNORECASE):
+        return "***"
+    return mask_url(value) if isinstance(value, str) else value

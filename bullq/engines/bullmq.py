@@ -40,15 +40,15 @@ class BullmqContext(Context):
         self._store = store
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._writes: deque[Callable[[], Awaitable[int]]] = deque()
+        self._writes: deque[Callable[[], Awaitable[int]]] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
-        self._cancelled = threading.Event()
+        self._cancelled = False
 
     @property
     def cancelled(self) -> bool:
         """Whether the job should stop."""
-        return self._cancelled.is_set()
+        return self._cancelled
 
     def log(self, message: str) -> None:
         """Add a row to the job's log."""
@@ -60,9 +60,14 @@ class BullmqContext(Context):
         json.dumps(value, allow_nan=False)
         self._write(lambda: self._scripts.update_progress(self.job_id, value))
 
+    @property
+    def has_written(self) -> bool:
+        """Whether anything was logged or reported."""
+        return self._writes is not None
+
     def cancel(self) -> None:
         """Ask the job to stop."""
-        self._cancelled.set()
+        self._cancelled = True
 
     async def close(self) -> None:
         """Wait until everything written so far is on record; later writes are dropped."""
@@ -79,6 +84,8 @@ class BullmqContext(Context):
     def _enqueue(self, write: Callable[[], Awaitable[int]]) -> None:
         if self._closed:
             return
+        if self._writes is None:
+            self._writes = deque()
         self._writes.append(write)
         if self._writer is None or self._writer.done():
             self._writer = self._loop.create_task(self._send(), name=f"bullq log {self.job_id}")

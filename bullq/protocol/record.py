@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
+
+from pydantic_core import from_json
 
 from bullq.protocol.options import decode_options
 
@@ -15,21 +14,27 @@ class CorruptRecord(ValueError):  # noqa: N818 - a state of the stored record
     """A job's hash holds something that no client of BullMQ writes; the message says what."""
 
 
-@dataclass(frozen=True)
 class JobRecord:
     """One job as Redis has it. Times are milliseconds since the Unix epoch, 0 means never.
 
     Reading a field that is broken raises CorruptRecord; the others stay readable.
     """
 
-    id: str
-    fields: Mapping[str, str]
+    __slots__ = ("_options", "fields", "id")
+
+    def __init__(self, job_id: str, fields: Mapping[str, str]) -> None:
+        self.id = job_id
+        self.fields = fields
+        self._options: dict[str, Any] | None = None
 
     @classmethod
-    def from_flat(cls, job_id: str, flat: Iterable[str]) -> Self:
+    def from_flat(cls, job_id: str, flat: Sequence[str]) -> Self:
         """Read what HGETALL answers inside a script: names and values in turn."""
-        pairs = iter(flat)
-        return cls(job_id, dict(zip(pairs, pairs, strict=True)))
+        return cls(job_id, dict(zip(flat[::2], flat[1::2], strict=True)))
+
+    def check(self) -> None:
+        """Raise CorruptRecord where what a worker needs to know of the job is broken."""
+        _ = self.attempts, self.attempts_made
 
     @property
     def exists(self) -> bool:
@@ -46,13 +51,15 @@ class JobRecord:
         """The payload: JSON text, as its producer wrote it."""
         return self.fields.get("data", "{}")
 
-    @cached_property
+    @property
     def options(self) -> dict[str, Any]:
         """The job's options under their long names."""
-        stored = self._json("opts", "{}")
-        if not isinstance(stored, dict):
-            raise CorruptRecord(f"the job's options are no JSON object but {stored!r}")
-        return decode_options(stored)
+        if self._options is None:
+            stored = self._json("opts", "{}")
+            if not isinstance(stored, dict):
+                raise CorruptRecord(f"the job's options are no JSON object but {stored!r}")
+            self._options = decode_options(stored)
+        return self._options
 
     @property
     def attempts(self) -> int:
@@ -139,15 +146,17 @@ class JobRecord:
         return self.fields.get("returnvalue")
 
     def _int(self, name: str) -> int:
-        text = self.fields.get(name) or "0"
+        text = self.fields.get(name)
+        if not text:
+            return 0
         try:
-            return int(float(text))
+            return int(text) if text.isdecimal() else int(float(text))
         except (ValueError, OverflowError):
             raise CorruptRecord(f"the job's field {name!r} is no number but {text!r}") from None
 
     def _json(self, name: str, default: str) -> Any:
         text = self.fields.get(name) or default
         try:
-            return json.loads(text)
+            return from_json(text)
         except ValueError as error:
             raise CorruptRecord(f"the job's field {name!r} is no JSON: {error}") from None

@@ -35,7 +35,11 @@ class Settlement:
 
     def packed(self) -> dict[str, Any]:
         """Give the map that lua/exchange-12.lua reads."""
-        settlement = {"verb": self.verb, "id": self.job_id, "token": self.token}
+        settlement: dict[str, Any] = {
+            "verb": self.verb,
+            "id": self.job_id,
+            "token": self.token,
+        }
         if self.fields:
             settlement["fields"] = _packed([part for pair in self.fields.items() for part in pair])
         return settlement

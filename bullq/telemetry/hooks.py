@@ -9,7 +9,7 @@ from dataclasses import dataclass
 _log = logging.getLogger("bullq")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class JobEvent:
     """Which job, and which attempt of how many. *waited_ms* is from when it was due to its start.
 

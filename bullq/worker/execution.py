@@ -56,26 +56,15 @@ class Execution:
         self._jobs = jobs
         self._scripts = scripts
         self._context: BullmqContext | None = None
+        self._event: JobEvent | None = None
         self._began = time.monotonic()
 
     def event(self) -> JobEvent:
         """Describe the attempt as it is now, for observers."""
-        record = self.record
-        try:
-            due = record.timestamp + record.delay
-            waited_ms, attempt = record.processed_on - due, record.attempts_made + 1
-            attempts = record.attempts
-        except CorruptRecord:
-            waited_ms, attempt, attempts = 0, 1, 1
-        return JobEvent(
-            queue=self._queue.spec.name,
-            name=record.name,
-            id=record.id,
-            attempt=attempt,
-            attempts=attempts,
-            waited_ms=max(0, waited_ms),
-            ran_ms=(time.monotonic() - self._began) * 1000,
-        )
+        if self._event is None:
+            self._event = self._describe()
+        self._event.ran_ms = (time.monotonic() - self._began) * 1000
+        return self._event
 
     def stop(self, why: Stop) -> None:
         """Ask the attempt to end: its context says so, and async code is cancelled."""
@@ -97,7 +86,7 @@ class Execution:
             settlement = self._cancelled(error)
         except BaseException as error:  # noqa: BLE001 - also SystemExit: a job ends no worker
             settlement = self.failure(error, retriable=not isinstance(error, UNRECOVERABLE))
-        if self._context is not None:
+        if self._context is not None and self._context.has_written:
             # The outcome stands; a worker that stops now must not turn it into another one.
             with contextlib.suppress(TimeoutError, asyncio.CancelledError):
                 async with asyncio.timeout(_FLUSH_DEADLINE):
@@ -115,40 +104,63 @@ class Execution:
     async def _result(self) -> str:
         """Run the job and give its result as JSON text."""
         record = self.record
+        queue = self._queue.spec.name
         try:
-            self._context = BullmqContext(
-                self._queue.spec.name, record, self._scripts, self._queue.store
-            )
+            record.check()
             if record.scheduler_id is not None:
                 await recurring.move_on(self._queue, record)
         except CorruptRecord as error:
             raise _Rejected(error) from None
         if record.deferred_failure is not None:
             raise _Rejected(GiveUp(record.deferred_failure))
-        job = self._jobs.find(self._queue.spec.name, record.name)
+        job = self._jobs.find(queue, record.name)
         try:
             data = job.payload.decode(record.data)
         except PayloadError as error:
             raise _Rejected(error) from None
-        value = await self._call(job, data, self._context)
+        if job.takes_context:
+            self._context = BullmqContext(queue, record, self._scripts, self._queue.store)
+        value = await self._call(job, data)
         try:
             return job.result.encode(value)
         except ResultError as error:
             raise _Rejected(error) from None
 
-    async def _call(self, job: Job[Any, Any], data: Any, context: BullmqContext) -> Any:
+    async def _call(self, job: Job[Any, Any], data: Any) -> Any:
         bound = self._queue.spec.job_timeout
         timeout_ms = job.policy.timeout_ms or (None if bound is None else to_ms(bound))
+        if timeout_ms is None:
+            return await executors.call(job, data, self._context)
         try:
-            async with asyncio.timeout(timeout_ms and timeout_ms / 1000) as deadline:
-                return await executors.call(job, data, context)
+            async with asyncio.timeout(timeout_ms / 1000) as deadline:
+                return await executors.call(job, data, self._context)
         except TimeoutError:
             if not deadline.expired():
                 raise
-            context.cancel()
+            if self._context is not None:
+                self._context.cancel()
             raise TimeoutError(
-                f"the attempt ran longer than its timeout of {format_ms(timeout_ms or 0)}"
+                f"the attempt ran longer than its timeout of {format_ms(timeout_ms)}"
             ) from None
+
+    def _describe(self) -> JobEvent:
+        record = self.record
+        try:
+            # Later attempts were due when their backoff was over, which no field tells.
+            first = record.attempts_made == 0
+            due = record.timestamp + int(record.options.get("delay") or 0)
+            waited_ms = max(0, record.processed_on - due) if first else 0
+            attempt, attempts = record.attempts_made + 1, record.attempts
+        except (CorruptRecord, TypeError, ValueError):
+            waited_ms, attempt, attempts = 0, 1, 1
+        return JobEvent(
+            queue=self._queue.spec.name,
+            name=record.name,
+            id=record.id,
+            attempt=attempt,
+            attempts=attempts,
+            waited_ms=waited_ms,
+        )
 
     def _cancelled(self, error: asyncio.CancelledError) -> Settlement | None:
         """Tell a cancellation of ours from one that the job raised itself."""

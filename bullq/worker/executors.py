@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bullq.jobs.job import Job
 
 
-async def call(job: Job[Any, Any], data: Any, context: Context) -> Any:
+async def call(job: Job[Any, Any], data: Any, context: Context | None) -> Any:
     """Run a job's function and give its result.
 
     A coroutine function runs here. Any other runs in a thread of its own, which nobody can stop:
