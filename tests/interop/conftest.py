@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from tests.conftest import AppFactory
 from tests.interop.node_side import NodeProcess, NodeSide
 from tests.support.no_silent_skips import NODE, need
 from tests.support.servers import RedisServer
@@ -36,9 +35,7 @@ def node_processes(
 
 
 @pytest.fixture
-async def node(
-    request: pytest.FixtureRequest, prefix: str
-) -> AsyncIterator[NodeSide]:
+async def node(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[NodeSide]:
     """The Node side of a test, with BullMQ 6.7 or the version it is parametrised with."""
     need(NODE)
     processes = request.getfixturevalue("node_processes")

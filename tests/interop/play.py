@@ -1,4 +1,4 @@
-"""The job of the interop tests, in Python: its data says what it does (node/player.mjs is its twin)."""
+"""The job of the interop tests in Python: its data says what it does, as in node/player.mjs."""
 
 from __future__ import annotations
 

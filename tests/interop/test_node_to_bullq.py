@@ -15,7 +15,8 @@ async def test_a_job_added_in_node_runs_in_bullq(node: NodeSide, make_app: AppFa
     before = time.time() * 1000
     async with running_worker(app, "default", name="python-1"):
         job_id = await node.add(
-            "default", {"log": ["one", "zwei ✓"], "progress": {"page": 3}, "result": {"sum": [1, 2]}}
+            "default",
+            {"log": ["one", "zwei ✓"], "progress": {"page": 3}, "result": {"sum": [1, 2]}},
         )
         job = await node.ended("default", job_id)
     assert job["state"] == "completed"

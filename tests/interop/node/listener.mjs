@@ -15,7 +15,8 @@ export class Listener {
     source.setMaxListeners(0);
     for (const event of EVENTS) {
       source.on(event, (entry) => {
-        this.#heard.push({ event, ...entry });
+        // `drained` comes with the id of its entry alone.
+        this.#heard.push(typeof entry === "object" ? { event, ...entry } : { event });
         for (const check of this.#waiting) check();
       });
     }
