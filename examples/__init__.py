@@ -1,0 +1,1 @@
+"""Applications that show how bullq is used."""

@@ -1,0 +1,1 @@
+"""A small shop: its jobs, and the few things they work with."""

@@ -1,0 +1,1 @@
+"""The shop's jobs, one file each: `<queue>/<job>_service.py`."""
