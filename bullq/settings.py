@@ -136,7 +136,8 @@ def load_settings(folder: Path | None = None) -> Settings:
     except UnreadableVariable:
         raise SettingsError(
             f"BULLQ_QUEUES={os.environ.get('BULLQ_QUEUES')!r} is not possible: it should be a JSON "
-            f'object like {{"default": {{"concurrency": 50}}}}, or be left out for {_QUEUE_VARIABLE}'
+            'object like {"default": {"concurrency": 50}}; '
+            f"{_QUEUE_VARIABLE} sets one option"
         ) from None
     except ValidationError as error:
         sentences = [_sentence(item["loc"], item) for item in error.errors(include_url=False)]
