@@ -55,11 +55,12 @@ def parse_duration(text: str) -> float:
 
 
 def format_ms(milliseconds: float) -> str:
-    """Write a length of time for people: '12 ms', '3.4 s', '5 min', '2.0 h', '3.5 d'."""
-    if milliseconds < 1_000:  # noqa: PLR2004 - a second
+    """Write a length of time for people: '12 ms', '3.4 s', '5.0 min', '2.0 h', '3.5 d'."""
+    if round(milliseconds) < 1_000:  # noqa: PLR2004 - a second
         return f"{milliseconds:.0f} ms"
-    seconds = milliseconds / 1_000
-    for limit, divisor, unit in ((60, 1, "s"), (3_600, 60, "min"), (172_800, 3_600, "h")):
-        if seconds < limit:
-            return f"{seconds / divisor:.1f} {unit}"
-    return f"{seconds / 86_400:.1f} d"
+    # Rounded before the unit is chosen, so that nothing is '60.0 s'.
+    for limit, divisor, unit in ((60, 1_000, "s"), (60, 60_000, "min"), (48, 3_600_000, "h")):
+        amount = round(milliseconds / divisor, 1)
+        if amount < limit:
+            return f"{amount:.1f} {unit}"
+    return f"{milliseconds / 86_400_000:.1f} d"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
+
 
 class BullqError(Exception):
     """The base of all errors raised by bullq."""
@@ -80,13 +83,15 @@ class GiveUp(Exception):  # noqa: N818 - raised by business code as an instructi
 
 
 class RetryAfter(Exception):  # noqa: N818 - raised by business code as an instruction
-    """Raise in a job to try again after *delay* seconds in place of the job's own backoff.
+    """Raise in a job to try again after *delay* in place of the job's own backoff.
 
+    *delay* is seconds or a timedelta, and is kept as seconds.
     It spends an attempt like any failure, and the last attempt fails for good.
     """
 
-    def __init__(self, delay: float, message: str = "") -> None:
-        if delay < 0:
+    def __init__(self, delay: timedelta | float, message: str = "") -> None:
+        seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+        if not 0 <= seconds < math.inf:
             raise ValueError(f"RetryAfter takes a delay of 0 seconds or more, not {delay}")
-        self.delay = delay
-        super().__init__(message or f"asked to be tried again in {delay:g} s")
+        self.delay = seconds
+        super().__init__(message or f"asked to be tried again in {seconds:g} s")
