@@ -65,7 +65,8 @@ class JobRecord:
     def attempts(self) -> int:
         """How often the job may be tried in all; 1 where its options do not say."""
         value = self.options.get("attempts") or 1
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        counts = isinstance(value, int | float) and not isinstance(value, bool)
+        if not counts or not abs(value) < 2**53:  # NaN and infinity are not, either
             raise CorruptRecord(f"the job's option 'attempts' is no number but {value!r}")
         return max(1, int(value))
 

@@ -35,7 +35,11 @@ class Failure:
 
         A KeyError's message is the bare key, and some errors have none.
         """
-        name, message = type(self.error).__name__, str(self.error)
+        name = type(self.error).__name__
+        try:
+            message = str(self.error)
+        except Exception:  # noqa: BLE001 - users' errors may fail to describe themselves
+            return f"{name} (whose message cannot be read: its __str__ raises)"
         if isinstance(self.error, KeyError):
             return f"{name}: {message}"
         return message or name
@@ -108,7 +112,7 @@ def _wait_ms(error: BaseException, options: dict[str, Any], attempts_made: int) 
         stored = {"type": "fixed", "delay": stored}
     try:
         backoff = Backoff(stored["type"], round(stored.get("delay", 0)), stored.get("jitter", 0.0))
-    except (InvalidOptionError, KeyError, TypeError, ValueError, AttributeError):
+    except (InvalidOptionError, KeyError, TypeError, ValueError, OverflowError, AttributeError):
         error.add_note(f"Not tried again: the job's backoff {stored!r} is not known here.")
         return None
     return min(backoff.wait_ms(attempts_made), _LONGEST_DELAY_MS)
@@ -144,11 +148,17 @@ def _keep(option: Any) -> KeepJobs:
     """Read removeOnComplete or removeOnFail in all the forms BullMQ has for it."""
     if option is True:
         return {"count": 0}
-    if isinstance(option, int | float) and not isinstance(option, bool):
-        return {"count": int(option)}
-    if isinstance(option, dict):
-        return KeepJobs(**option)  # type: ignore[typeddict-item] # as stored by its producer
-    return {"count": -1}
+    given = option if isinstance(option, dict) else {"count": option}
+    # What is no number would end the script after it has taken the job out of 'active'.
+    bounds: KeepJobs = {}
+    for name in ("count", "age", "limit"):
+        if _is_number(given.get(name)):
+            bounds[name] = int(given[name])
+    return bounds or {"count": -1}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
 
 
 def _parent(options: dict[str, Any]) -> dict[str, bool]:
