@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import bullmq
 
-from bullq.errors import GiveUp, StoreUnavailable
+from bullq.errors import GiveUp
 from bullq.jobs.context import Context
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ class BullmqContext(Context):
 
     def progress(self, value: Any) -> None:
         """Record the job's progress and tell it on the queue's event stream."""
-        json.dumps(value, allow_nan=False)
-        self._write(lambda: self._scripts.update_progress(self.job_id, value))
+        # Written out now: the job may change what it has passed before it is sent.
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+        self._write(lambda: self._scripts.update_progress(self.job_id, text))
 
     @property
     def has_written(self) -> bool:
@@ -68,6 +69,13 @@ class BullmqContext(Context):
     def cancel(self) -> None:
         """Ask the job to stop."""
         self._cancelled = True
+
+    def lose(self) -> None:
+        """Ask the job to stop, and drop what it writes: the record is another worker's now."""
+        self.cancel()
+        self._closed = True
+        if self._writes is not None:
+            self._writes.clear()
 
     async def close(self) -> None:
         """Wait until everything written so far is on record; later writes are dropped."""
@@ -96,7 +104,7 @@ class BullmqContext(Context):
             try:
                 with self._store.errors():
                     await write()
-            except StoreUnavailable:
-                # A log row is not worth a job: what cannot be written now is dropped, and the
-                # outage itself is told by the worker.
+            except Exception:  # noqa: BLE001 - whatever Redis says to a row, the job goes on
+                # A log row is not worth a job: what cannot be written now is dropped, and an
+                # outage is told by the worker.
                 self._writes.clear()

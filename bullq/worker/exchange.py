@@ -45,14 +45,17 @@ class Exchange:
         claim: Claim,
         concurrency: int,
         on_claimed: Callable[[Claimed], None],
+        on_answered: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._scripts = scripts
         self._claim = claim
         self._concurrency = concurrency
         self._on_claimed = on_claimed
+        self._on_answered = on_answered
         self._health = health
         self._pending: deque[tuple[Settlement, Report]] = deque()
+        self._under_way = False
         self._wake = asyncio.Event()
         self._wake.set()
         self._budget = 1
@@ -67,9 +70,9 @@ class Exchange:
         """Set while the queue gave less than was asked for, and slots are free."""
 
     @property
-    def unsettled(self) -> int:
-        """How many jobs have ended without that being on record yet."""
-        return len(self._pending)
+    def is_quiet(self) -> bool:
+        """Whether nothing waits to be recorded and no call is under way, which may claim jobs."""
+        return not self._pending and not self._under_way
 
     @property
     def is_limited(self) -> bool:
@@ -142,13 +145,17 @@ class Exchange:
         claim = replace(self._claim, tokens=self._new_tokens(wanted))
         # Claimed slots count as taken while the call is under way.
         self._running += wanted
+        self._under_way = True
         exchanged = await self._call([settlement for settlement, _ in batch], claim)
+        self._under_way = False
         self._running -= wanted - len(exchanged.claimed)
         for (_, report), answer in zip(batch, exchanged.answers, strict=True):
             report(answer)
         self._note(exchanged, wanted)
-        for claimed in exchanged.claimed:
+        # What goes back goes newest first, so that the oldest comes next again.
+        for claimed in exchanged.claimed if self._claiming else reversed(exchanged.claimed):
             self._hand_over(claimed)
+        self._on_answered()
 
     def _note(self, exchanged: Exchanged, wanted: int) -> None:
         self._server_offset_ms = exchanged.server_ms - time.time() * 1000

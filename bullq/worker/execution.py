@@ -70,7 +70,10 @@ class Execution:
         """Ask the attempt to end: its context says so, and async code is cancelled."""
         self.stopped = self.stopped or why
         if self._context is not None:
-            self._context.cancel()
+            if why is Stop.LOST:
+                self._context.lose()
+            else:
+                self._context.cancel()
         if self.task is not None:
             self.task.cancel()
 
@@ -85,7 +88,11 @@ class Execution:
         except asyncio.CancelledError as error:
             settlement = self._cancelled(error)
         except BaseException as error:  # noqa: BLE001 - also SystemExit: a job ends no worker
-            settlement = self.failure(error, retriable=not isinstance(error, UNRECOVERABLE))
+            if self.stopped is Stop.SHUTDOWN:
+                # Cancelling it made it fail, such as in its clean-up: that spends no attempt.
+                settlement = self.returned()
+            else:
+                settlement = self.failure(error, retriable=not isinstance(error, UNRECOVERABLE))
         if self._context is not None and self._context.has_written:
             # The outcome stands; a worker that stops now must not turn it into another one.
             with contextlib.suppress(TimeoutError, asyncio.CancelledError):

@@ -15,6 +15,7 @@ from bullq.store.scripts import LockScripts
 
 if TYPE_CHECKING:
     from bullq.queues.queue import JobQueue
+    from bullq.telemetry.hooks import Observer
 
 _RETRY_PAUSE = 0.25  # seconds after a renewal that Redis did not answer
 
@@ -22,9 +23,11 @@ _RETRY_PAUSE = 0.25  # seconds after a renewal that Redis did not answer
 class Renewal:
     """Renews the locks of held jobs at half of their duration; tells which ones are lost."""
 
-    def __init__(self, queue: JobQueue, on_lost: Callable[[str], None]) -> None:
+    def __init__(self, queue: JobQueue, on_lost: Callable[[str], None], observer: Observer) -> None:
         self._queue = queue
         self._on_lost = on_lost
+        self._observer = observer
+        self._in_trouble = False
         self._duration_ms = queue.spec.lock_duration_ms
         self._held: dict[str, str] = {}  # token -> job id
         self._guard = threading.Lock()
@@ -73,10 +76,23 @@ class Renewal:
                 lost = set(scripts.extend_locks(held, self._duration_ms))
         except StoreUnavailable:
             return False
+        except Exception as error:  # noqa: BLE001 - this thread is all that keeps the locks
+            self._tell_trouble(error)
+            return False
+        self._in_trouble = False
         tokens = [token for token, job_id in held.items() if job_id in lost]
         if tokens and not self._stopping.is_set():
             self._loop.call_soon_threadsafe(self._tell, tokens)
         return True
+
+    def _tell_trouble(self, error: Exception) -> None:
+        """Tell it once, until a renewal succeeds again."""
+        if not self._in_trouble and not self._stopping.is_set():
+            message = "the locks of running jobs cannot be renewed"
+            self._loop.call_soon_threadsafe(
+                self._observer.trouble, self._queue.spec.name, message, error
+            )
+        self._in_trouble = True
 
     def _tell(self, tokens: list[str]) -> None:
         for token in tokens:

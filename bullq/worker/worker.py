@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bullq.clock import to_ms
 from bullq.errors import StoreUnavailable
 from bullq.protocol.codes import Code, explain
+from bullq.store.lua import is_proven
 from bullq.store.scripts import (
     Claim,
     Claimed,
@@ -22,6 +23,7 @@ from bullq.store.scripts import (
     Settlement,
     WorkerScripts,
 )
+from bullq.telemetry.hooks import Observers
 from bullq.worker.exchange import Exchange
 from bullq.worker.execution import Execution, Stop
 from bullq.worker.health import Health
@@ -67,6 +69,7 @@ class Worker:
         drain_timeout: Duration | None = None,
         heartbeat_file: Path | None = None,
     ) -> None:
+        observer = Observers([observer])  # what one raises must reach no job and no loop
         self.name = name or default_worker_name()
         self.concurrency = concurrency or queue.spec.concurrency
         self.health = Health(queue.spec.name, observer, heartbeat_file)
@@ -83,6 +86,7 @@ class Worker:
             tokens=(),
             lock_duration_ms=queue.spec.lock_duration_ms,
             worker=self.name,
+            plain=is_proven("exchange-12"),
             limiter=queue.spec.rate_limit.limiter if queue.spec.rate_limit else None,
         )
         self._exchange = Exchange(
@@ -92,8 +96,9 @@ class Worker:
             claim=claim,
             concurrency=self.concurrency,
             on_claimed=self._begin,
+            on_answered=self._changed.set,
         )
-        self._renewal = Renewal(queue, self._lost)
+        self._renewal = Renewal(queue, self._lost, observer)
         self._recovery = Recovery(
             queue, self._scripts, observer, self.health, self._exchange.server_ms
         )
@@ -149,7 +154,7 @@ class Worker:
         """Wait until the queue has given nothing and nothing of ours is under way."""
         while True:
             await self._exchange.idle.wait()
-            if not self._running and not self._exchange.unsettled:
+            if not self._running and self._exchange.is_quiet:
                 return
             self._changed.clear()
             await self._changed.wait()
@@ -158,10 +163,11 @@ class Worker:
         """Let running jobs end, put back those that do not, record all of it."""
         self._observer.worker_stopping(self._queue.spec.name, len(self._running), self._drain_ms)
         await self._all_ended(self._drain_ms / 1000)
-        for execution in self._running.values():
+        # Newest first, so that the oldest comes next again.
+        for execution in reversed(list(self._running.values())):
             execution.stop(Stop.SHUTDOWN)
         await self._all_ended(_CANCEL_GRACE)
-        for execution in list(self._running.values()):
+        for execution in reversed(list(self._running.values())):
             if execution.settlement is None:
                 self._settle(execution, execution.returned())
         await self._all_ended(_SETTLE_DEADLINE)
@@ -169,14 +175,14 @@ class Worker:
     async def _all_ended(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._running or self._exchange.unsettled:
+                while self._running or not self._exchange.is_quiet:
                     self._changed.clear()
                     await self._changed.wait()
 
     def _begin(self, claimed: Claimed) -> None:
         record, token = claimed.record, claimed.token
         if not record.exists:
-            self._exchange.settle(Discard(job_id=record.id, token=token), self._noted)
+            self._exchange.settle(Discard(job_id=record.id, token=token), lambda _: None)
             self._observer.job_discarded(self._queue.spec.name, record.id)
             return
         execution = Execution(claimed, self._queue, self._jobs, self._scripts)
@@ -186,7 +192,12 @@ class Worker:
         execution.task = _actor(self._execute(execution), f"job {record.id}")
 
     async def _execute(self, execution: Execution) -> None:
-        settlement = await execution.perform()
+        try:
+            settlement = await execution.perform()
+        except Exception as error:  # noqa: BLE001 - a job's slot must not stay taken for ever
+            event = execution.event()
+            self._observer.trouble(event.queue, f"job {event.id} has no outcome", error)
+            settlement = None
         if execution.settlement is not None:
             return  # put back already, while the job would not end
         if settlement is not None:
@@ -194,7 +205,8 @@ class Worker:
             return
         self._end(execution)
         self._exchange.free_slot()
-        self._observer.job_lost(execution.event(), Stop.LOST.value)
+        if execution.stopped is Stop.LOST:
+            self._observer.job_lost(execution.event(), Stop.LOST.value)
 
     def _settle(
         self, execution: Execution, settlement: Settlement, *, frees_slot: bool = True
@@ -233,9 +245,6 @@ class Worker:
     def _end(self, execution: Execution) -> None:
         self._running.pop(execution.token, None)
         self._renewal.release(execution.token)
-        self._changed.set()
-
-    def _noted(self, _: int | str) -> None:
         self._changed.set()
 
     def _lost(self, token: str) -> None:
