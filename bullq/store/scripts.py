@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -243,14 +242,14 @@ class WorkerScripts:
         )
         return int(count)
 
-    async def update_progress(self, job_id: str, progress: Any) -> int:
-        """Record a job's progress and tell it on the event stream (updateProgress-3).
+    async def update_progress(self, job_id: str, progress: str) -> int:
+        """Record a job's progress (JSON text) and tell it on the event stream (updateProgress-3).
 
         Gives 0, or -1 where the job is gone.
         """
         answer: Any = await self._progress(
             keys=[self._keys.job(job_id), self._keys.key("events"), self._keys.key("meta")],
-            args=[job_id, json.dumps(progress, separators=(",", ":"), allow_nan=False)],
+            args=[job_id, progress],
         )
         return int(answer or 0)
 
@@ -278,5 +277,6 @@ class LockScripts:
 
 def _packed(value: Any) -> bytes:
     """Pack for cmsgpack, which knows no type for bytes: nested packs go as text."""
-    packed: bytes = msgpack.packb(value, use_bin_type=False)
+    # As the connection does: half a character from some job's error must not end its worker.
+    packed: bytes = msgpack.packb(value, use_bin_type=False, unicode_errors="replace")
     return packed
