@@ -87,7 +87,9 @@ async def ensure_schedule(
     """
     wanted = {"name": name, **schedule.repeat, "template": {"data": data, "opts": options}}
     with queue.store.errors():
-        found = await queue.live.getJobScheduler(schedule.id)
+        # The official client's getJobScheduler raises ValueError for one that does not exist.
+        known = await queue.store.client().zscore(queue.keys.key("repeat"), schedule.id)
+        found = None if known is None else await queue.live.getJobScheduler(schedule.id)
         if found and found.get("next") and {key: found.get(key) for key in wanted} == wanted:
             return False
         await queue.live.upsertJobScheduler(schedule.id, schedule.repeat, name, data, dict(options))
