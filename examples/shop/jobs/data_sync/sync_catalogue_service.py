@@ -10,8 +10,8 @@ from examples.shop.feeds import Product, pages
 
 
 class Feed(BaseModel):
-    supplier: str = Field("acme", pattern="^[a-z]+$")
-    page_size: int = Field(50, ge=1)
+    supplier: str = Field(default="acme", pattern="^[a-z]+$")
+    page_size: int = Field(default=50, ge=1)
 
 
 class Synced(BaseModel):

@@ -11,7 +11,7 @@ from examples.shop.money import euros
 
 class Item(BaseModel):
     title: str
-    quantity: int = Field(1, ge=1)
+    quantity: int = Field(default=1, ge=1)
     cents: int = Field(ge=0)
 
 
