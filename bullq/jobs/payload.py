@@ -12,6 +12,7 @@ from bullq.errors import PayloadError, ResultError
 
 T = TypeVar("T")
 
+_MASK = "*" * 10  # what pydantic writes for a secret
 _SHOWN = 60  # characters of a wrong value in a message
 
 
@@ -37,9 +38,16 @@ class Payload(Generic[T]):
         try:
             checked = self._adapter.validate_python(value)
             data = self._adapter.dump_python(checked, mode="json", by_alias=True, warnings="error")
-            json.dumps(data, allow_nan=False)
-        except (ValueError, PydanticSerializationError) as error:
+            text = json.dumps(data, allow_nan=False)
+            if "null" in text:
+                _refuse_nan(self._adapter.dump_python(checked))
+        except (ValueError, PydanticSerializationError, RecursionError) as error:
             raise PayloadError(f"payload: {describe(error)}") from error
+        if _MASK in text and self.decode(text) != checked:
+            raise PayloadError(
+                "payload: a secret in it would be sent as asterisks; take a str in place of the "
+                "SecretStr, or give the field a serializer that reveals it"
+            )
         return data
 
     def decode(self, text: str) -> T:
@@ -61,10 +69,10 @@ class Result(Generic[T]):
         """Give *value* as JSON text; raises ResultError, naming its type, where that cannot be."""
         try:
             text = self._adapter.dump_json(value, by_alias=True, warnings="error")
-            if b"null" in text:
-                # NaN and infinity are written as null: look again, in a way that refuses them.
-                data = self._adapter.dump_python(value, mode="json", by_alias=True)
-                json.dumps(data, allow_nan=False)
+            if value is None:
+                self._adapter.validate_python(None)  # writing it is never refused
+            elif any(mark in text for mark in (b"null", b"NaN", b"Infinity")):
+                _refuse_nan(self._adapter.dump_python(value))
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise ResultError(
                 f"the job ran, but its result of type {type(value).__name__!r} does not fit the "
@@ -101,11 +109,33 @@ def type_problem(annotation: Any) -> str | None:
         if Payload[Any](annotation).is_object():
             return None
     except (PydanticUserError, TypeError, NameError) as error:
-        return f"pydantic cannot read the type {describe_type(annotation)}: {error}".split("\n")[0]
+        return _unreadable(annotation, error)
     return (
         f"the payload type {describe_type(annotation)} is no JSON object; "
         "take one pydantic model, dataclass or TypedDict that holds the fields"
     )
+
+
+def result_problem(annotation: Any) -> str | None:
+    """Say why no result of this type can be written, or None where it can."""
+    try:
+        Result[Any](annotation)
+    except (PydanticUserError, TypeError, NameError) as error:
+        return _unreadable(annotation, error)
+    return None
+
+
+def _unreadable(annotation: Any, error: Exception) -> str:
+    why = str(error).partition("\n")[0]
+    return f"pydantic cannot read the type {describe_type(annotation)}: {why}"
+
+
+def _refuse_nan(value: Any) -> None:
+    """Raise ValueError where *value*, dumped as Python, holds NaN or infinity.
+
+    JSON has neither, and pydantic writes null in their place.
+    """
+    json.dumps(value, allow_nan=False, skipkeys=True, default=lambda _: None)
 
 
 def _given(item: Any) -> str:
