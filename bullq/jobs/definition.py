@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, get_type_hints
 
 from bullq.jobs.context import Context
-from bullq.jobs.payload import Payload, Result, type_problem
+from bullq.jobs.payload import Payload, Result, describe_type, result_problem, type_problem
 from bullq.jobs.retry import Backoff
 
 DataT = TypeVar("DataT")
@@ -64,34 +64,53 @@ class JobDefinition(Generic[DataT, ResultT]):
         return Result(self._result_annotation)
 
     def _read_signature(self) -> None:
-        parameters = [
-            parameter
-            for parameter in inspect.signature(self.function).parameters.values()
-            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-            or parameter.default is parameter.empty
-        ]
         self._payload_annotation: Any = Any
         self._result_annotation: Any = Any
-        if len(parameters) not in (1, 2) or any(
-            parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters
-        ):
-            self._problem(f"takes {len(parameters)} parameters; a job is (data) or (data, ctx)")
+        positional, others = _parameters(self.function)
+        if len(positional) not in (1, 2) or others:
+            count = len(positional) + len(others)
+            self._problem(f"takes {count} parameters; a job is (data) or (data, ctx)")
             return
-        self.takes_context = len(parameters) == 2  # noqa: PLR2004 - (data, ctx)
+        if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
+            self._problem("yields; a job returns its result")
+            return
+        self.takes_context = len(positional) == 2  # noqa: PLR2004 - (data, ctx)
         try:
             hints = get_type_hints(self.function, include_extras=True)
-        except (NameError, TypeError) as error:
-            self._problem(f"has annotations that cannot be read: {error}")
+        except Exception as error:  # noqa: BLE001 - annotations are code
+            self._problem(
+                f"has annotations that cannot be read: {error}; what they name must be "
+                "importable at run time, outside 'if TYPE_CHECKING' and functions"
+            )
             return
-        self._result_annotation = hints.get("return", Any)
-        if parameters[0].name not in hints:
-            self._problem(f"needs a type on its parameter {parameters[0].name!r}")
-            return
-        self._payload_annotation = hints[parameters[0].name]
-        if problem := type_problem(self._payload_annotation):
+        self._read_types(hints, *positional)
+
+    def _read_types(self, hints: dict[str, Any], data: str, ctx: str | None = None) -> None:
+        if ctx is not None and hints.get(ctx, Context) is not Context:
+            given = describe_type(hints[ctx])
+            self._problem(f"its second parameter {ctx!r} has to be a bullq.Context, not {given}")
+        result = hints.get("return", Any)
+        if problem := result_problem(result):
+            self._problem(f"its result: {problem}")
+        else:
+            self._result_annotation = result
+        if data not in hints:
+            self._problem(f"needs a type on its parameter {data!r}")
+        elif problem := type_problem(hints[data]):
             self._problem(problem)
-        if self.takes_context and hints.get(parameters[1].name, Context) is not Context:
-            self._problem(f"its second parameter {parameters[1].name!r} is the Context")
+        else:
+            self._payload_annotation = hints[data]
 
     def _problem(self, text: str) -> None:
         self.problems.append(f"{self.location}: {text}")
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[list[str], list[str]]:
+    """Name the parameters that are given by position, and those that need a keyword."""
+    parameters = inspect.signature(function).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [one for one in parameters if one.default is one.empty]
+    return (
+        [one.name for one in parameters if one.kind in positional],
+        [one.name for one in required if one.kind is one.KEYWORD_ONLY],
+    )

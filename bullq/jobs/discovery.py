@@ -78,7 +78,13 @@ def _import(name: str, problems: list[str]) -> ModuleType | None:
 
 
 def _import_problem(name: str, error: BaseException) -> str:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return (
-        f"{name}: raises {type(error).__name__} at import: {error} ({last.filename}:{last.lineno})"
-    )
+    if isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]:
+        return (
+            f"{name}: no such package; make {name.replace('.', '/')}/<queue>/<job>_service.py in "
+            "the current folder, or say with BULLQ_APP where the jobs are"
+        )
+    place = ""
+    if not isinstance(error, SyntaxError):  # it names its own line
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f" ({last.filename}:{last.lineno})"
+    return f"{name}: raises {type(error).__name__} at import: {error}{place}"
