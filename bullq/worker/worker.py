@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bullq.clock import to_ms
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from bullq.telemetry.hooks import JobEvent, Observer
 
 _CANCEL_GRACE = 2.0  # seconds for cancelled jobs to clean up after themselves
+_CANCEL_AGAIN = 0.25  # seconds until an actor that goes on is cancelled again
 _SETTLE_DEADLINE = 5.0  # seconds to record the last outcomes once nothing runs any more
 _CANNOT_COMPLETE = frozenset({Code.PENDING_DEPENDENCIES, Code.FAILED_CHILDREN})
 
@@ -71,7 +73,8 @@ class Worker:
     ) -> None:
         observer = Observers([observer])  # what one raises must reach no job and no loop
         self.name = name or default_worker_name()
-        self.concurrency = concurrency or queue.spec.concurrency
+        spec = queue.spec if concurrency is None else replace(queue.spec, concurrency=concurrency)
+        self.concurrency = spec.concurrency
         self.health = Health(queue.spec.name, observer, heartbeat_file)
         self._queue = queue
         self._jobs = jobs
@@ -258,6 +261,13 @@ def _actor(coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
+    """Cancel tasks and wait until they have ended; what they raise stays with them.
+
+    A cancellation can get lost and is then repeated: before Python 3.12 `asyncio.wait_for`, by
+    which redis-py sends, drops one that comes in the moment in which it returns.
+    """
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=_CANCEL_AGAIN)
     await asyncio.gather(*tasks, return_exceptions=True)
