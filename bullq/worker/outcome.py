@@ -74,6 +74,7 @@ def failed(record: JobRecord, token: str, failure: Failure) -> Settlement:
     fields = {
         "failedReason": failure.reason,
         "stacktrace": json.dumps(_stacktrace(record, options, failure.trace)),
+        **_counted(record),
     }
     if wait_ms is not None:
         return _again(record, token, fields, options, wait_ms)
@@ -142,6 +143,15 @@ def _attempts(record: JobRecord) -> int:
         return record.attempts
     except CorruptRecord:
         return 1
+
+
+def _counted(record: JobRecord) -> dict[str, str]:
+    """Give a count of attempts that the script can add to, where the stored one is no number."""
+    try:
+        _ = record.attempts_made
+    except CorruptRecord:
+        return {"atm": "0"}
+    return {}
 
 
 def _keep(option: Any) -> KeepJobs:
