@@ -56,16 +56,20 @@ class JobRegistry:
         return found[0]
 
     def _unknown(self, queue: str | None, name: str) -> str:
-        known = sorted(job.name for job in self if queue in (None, job.queue))
+        known = sorted({job.name for job in self if queue in (None, job.queue)})
         place = "in this application" if queue is None else f"on the queue {queue!r}"
         if not known:
             return f"No job is called {name!r}: there are no jobs {place}"
         return f"No job is called {name!r} {place}; {nearest(name, known)}known: {', '.join(known)}"
 
     def _add(self, job: Job[Any, Any]) -> list[str]:
-        other = self._jobs.setdefault((job.queue, job.name), job)
-        if other is job:
+        key = (job.queue, job.name)
+        if key not in self._jobs:
+            self._jobs[key] = job
             return list(job.problems)
+        other = self._jobs[key]
+        if other is job:  # given twice, as by two names in one module
+            return []
         return [
             *job.problems,
             f"{job.location}: the queue {job.queue!r} has a job {job.name!r} already "
