@@ -1,0 +1,231 @@
+"""A worker that waits hears at once what there is to do, asks for no more, and trusts no clock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from datetime import timedelta
+
+import pytest
+import redis
+from pydantic import BaseModel
+
+from bullq import Backoff, QueueSpec, RateLimit, job
+from tests.conftest import AppFactory
+from tests.support.servers import RedisServer
+from tests.support.workers import running_worker
+
+LATE_MS = 150
+"""How late a job may begin on a busy machine, in ms; the defects below cost 335 ms and more."""
+
+
+class Sent(BaseModel):
+    due: float = 0.0
+    """By time.monotonic(), which all of this machine's processes share."""
+
+
+class Pickups:
+    """Hears from a job how late each pickup was, in ms."""
+
+    def __init__(self, queue: str) -> None:
+        self.heard: asyncio.Queue[float] = asyncio.Queue()
+
+        @job(queue=queue, name="pick-up", attempts=1)
+        async def pick_up(data: Sent) -> None:
+            self.heard.put_nowait((time.monotonic() - data.due) * 1000)
+
+        self.job = pick_up
+
+    async def send(self) -> float:
+        await self.job.dispatch(Sent(due=time.monotonic()))
+        return await asyncio.wait_for(self.heard.get(), 20)
+
+
+@pytest.mark.slow
+async def test_w01_a_worker_that_was_idle_for_40_s_is_not_deaf(make_app: AppFactory) -> None:
+    """With an empty queue, and with a job that is delayed to tomorrow."""
+    empty, later = Pickups("empty"), Pickups("later")
+    app = make_app(empty.job, later.job)
+    await later.job.dispatch(Sent(), delay=timedelta(days=1))
+    async with running_worker(app, "empty"), running_worker(app, "later"):
+        await asyncio.sleep(40)  # idleness itself is what is tested
+        assert await empty.send() < 100
+        assert await later.send() < 100
+
+
+async def test_w01_an_idle_worker_whose_connection_dies_listens_again(
+    make_app: AppFactory,
+) -> None:
+    pickups = Pickups("idle")
+    app = make_app(pickups.job)
+    async with running_worker(app, "idle") as (_, recorder):
+        assert await pickups.send() < LATE_MS
+        queue = app.queue("idle")
+        client = queue.store.client()
+        name = queue.keys.worker_client_name("")
+        [listener] = [one for one in await client.client_list() if one["name"].startswith(name)]
+        await client.client_kill_filter(_id=listener["id"])
+        await recorder.wait_for("redis_back")
+        assert await pickups.send() < LATE_MS
+
+
+async def test_w02_a_rate_limit_costs_exactly_its_time(make_app: AppFactory) -> None:
+    began: list[float] = []
+    all_began = asyncio.Event()
+
+    @job(queue="limited", name="limited")
+    async def limited(data: Sent) -> None:
+        began.append(time.monotonic())
+        if len(began) == 6:
+            all_began.set()
+
+    spec = QueueSpec(name="limited", rate_limit=RateLimit(2, timedelta(milliseconds=500)))
+    app = make_app(limited, queues=[spec])
+    await limited.dispatch_many([Sent()] * 6)
+    async with running_worker(app, "limited"):
+        await asyncio.wait_for(all_began.wait(), 10)
+    assert 0.9 <= began[5] - began[0] < 1.0 + 2 * LATE_MS / 1000
+    assert began[2] - began[0] >= 0.45
+    assert began[4] - began[2] >= 0.45
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_w02_global_concurrency_begins_the_next_job_when_one_ends(
+    make_app: AppFactory, workers: int
+) -> None:
+    running, most = 0, 0
+
+    @job(queue="narrow", name="narrow")
+    async def narrow(data: Sent) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.02)  # long enough to overlap where that were possible
+        running -= 1
+
+    app = make_app(narrow)
+    queue = app.queue("narrow")
+    await queue.store.client().hset(queue.keys.key("meta"), "concurrency", 1)
+    receipts = await narrow.dispatch_many([Sent()] * 20)
+    began = time.monotonic()
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(workers):
+            await stack.enter_async_context(running_worker(app, "narrow", name=f"w{number}"))
+        await asyncio.gather(*(receipt.result(timeout=20) for receipt in receipts))
+        took = time.monotonic() - began
+    assert most == 1
+    assert took < 20 * 0.02 + 2
+
+
+async def test_w03_a_delay_of_700_ms_is_not_rounded_up_to_a_second(make_app: AppFactory) -> None:
+    pickups = Pickups("delays")
+    app = make_app(pickups.job)
+    async with running_worker(app, "delays"):
+        await pickups.job.dispatch(Sent(due=time.monotonic() + 0.7), delay=0.7)
+        late = await asyncio.wait_for(pickups.heard.get(), 10)
+    assert -5 <= late < LATE_MS
+
+
+async def test_w03_a_sooner_delay_that_comes_later_is_on_time_and_so_is_the_other(
+    make_app: AppFactory,
+) -> None:
+    pickups = Pickups("delays")
+    app = make_app(pickups.job)
+    async with running_worker(app, "delays"):
+        await pickups.job.dispatch(Sent(due=time.monotonic() + 2.0), delay=2.0)
+        await pickups.job.dispatch(Sent(due=time.monotonic() + 0.3), delay=0.3)
+        late = [await asyncio.wait_for(pickups.heard.get(), 10) for _ in range(2)]
+    assert all(-5 <= one < LATE_MS for one in late), late
+
+
+async def test_w23_a_clock_60_s_fast_fires_no_50_s_delay(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pickups = Pickups("clocks")
+    app = make_app(pickups.job)
+    receipt = await pickups.job.dispatch(Sent(), delay=50)
+    soon = await pickups.job.dispatch(Sent(due=time.monotonic() + 1.5), delay=1.5)
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + 60)
+    async with running_worker(app, "clocks") as (_, recorder):
+        assert -5 <= await asyncio.wait_for(pickups.heard.get(), 10) < LATE_MS
+        await recorder.wait_for("job_completed")
+        assert await receipt.status() == "delayed"
+        assert await soon.status() == "completed"
+        assert len(recorder.all("job_started")) == 1
+        queue = app.queue("clocks")
+        client = queue.store.client()
+        [(_, score)] = await client.zrange(queue.keys.key("delayed"), 0, 0, withscores=True)
+        assert 40_000 < score / 4096 - right() * 1000 < 51_000
+
+
+@pytest.mark.parametrize("ahead", [60, -60])
+async def test_w23_a_backoff_is_counted_by_the_servers_clock(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    began: list[float] = []
+
+    @job(queue="clocks", name="second-time", attempts=2, backoff=Backoff.fixed(0.5))
+    async def second_time(data: Sent) -> None:
+        began.append(time.monotonic())
+        if len(began) == 1:
+            raise ValueError("once")
+
+    app = make_app(second_time)
+    receipt = await second_time.dispatch(Sent())
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + ahead)
+    async with running_worker(app, "clocks") as (_, recorder):
+        await recorder.wait_for("job_completed")
+    assert await receipt.status() == "completed"
+    assert 0.49 <= began[1] - began[0] < 0.5 + LATE_MS / 1000
+
+
+async def test_w23_a_slow_clock_delays_nothing(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pickups = Pickups("clocks")
+    app = make_app(pickups.job)
+    await pickups.job.dispatch(Sent(due=time.monotonic() + 1), delay=1)
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() - 60)
+    async with running_worker(app, "clocks"):
+        assert -5 <= await asyncio.wait_for(pickups.heard.get(), 10) < LATE_MS
+
+
+@pytest.mark.parametrize("concurrency", [1, 10, 100])
+async def test_w24_a_lone_job_costs_at_most_5_script_calls(
+    make_app: AppFactory, own_server: RedisServer, concurrency: int
+) -> None:
+    pickups = Pickups("lone")
+    app = make_app(pickups.job, url=own_server.url)
+    async with running_worker(app, "lone", concurrency=concurrency) as (_, recorder):
+        await pickups.send()  # scripts are loaded, the stalled check is made
+        with redis.Redis.from_url(own_server.url, decode_responses=True) as other:
+            await quiet(other)
+            before = script_calls(other)
+            await pickups.send()
+            await recorder.wait_for("job_completed", 2)
+            await quiet(other)
+            calls = script_calls(other) - before - 1  # one added the job
+    assert 2 <= calls <= 5
+    await app.aclose()
+
+
+def script_calls(client: redis.Redis) -> int:
+    stats = client.info("commandstats")
+    return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval"))
+
+
+async def quiet(client: redis.Redis) -> None:
+    """Wait until the worker blocks and calls nothing any more."""
+
+    def state() -> tuple[int, int]:
+        return script_calls(client), client.info("clients")["blocked_clients"]
+
+    async with asyncio.timeout(10):
+        before = (-1, 0)
+        while (now := state()) != before or not now[1]:
+            before = now
+            await asyncio.sleep(0.2)
