@@ -56,7 +56,8 @@ async def run(project: Path, screen: Screen) -> int:
     try:
         return await perform(app, workers, screen, project)
     except (BullqError, WorkerTrouble, TimeoutError) as error:
-        screen.fail("The demo could not be carried out:", [str(error), workers.last_words()])
+        screen.log(workers.last_words())
+        screen.fail("The demo could not be carried out:", [str(error) or "time was up"])
         return 1
     finally:
         await workers.stop()
@@ -65,7 +66,7 @@ async def run(project: Path, screen: Screen) -> int:
 
 async def perform(app: Bullq, workers: Workers, screen: Screen, project: Path) -> int:
     """Start, dispatch, watch, stop, judge."""
-    screen.say(f"Starting an embedded server and a worker process each for {', '.join(QUEUES)}")
+    screen.say("Starting an embedded server and a worker process for each of three queues")
     await workers.start(app)
     plan, tally = Plan(app), Tally(app, QUEUES)
     screen.say("Dispatching the jobs of a busy day")
@@ -74,16 +75,15 @@ async def perform(app: Bullq, workers: Workers, screen: Screen, project: Path) -
         finished = await watch(plan, tally, screen, workers, dispatching)
     finally:
         dispatching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await dispatching
+        await asyncio.gather(dispatching, return_exceptions=True)
     stopped = await workers.stop()
     verdict = await judge(app, plan, QUEUES, project / "shop-data")
     if not finished:
         verdict.problems.insert(0, f"time was up after {JOBS_DEADLINE:g} s")
     verdict.problems.extend(stopped)
-    screen.conclude(verdict)
     if verdict.problems:
-        screen.console.print(workers.last_words(), markup=False, highlight=False)
+        screen.log(workers.last_words())
+    screen.conclude(verdict)
     return 1 if verdict.problems else 0
 
 
@@ -127,5 +127,7 @@ async def leave(app: Bullq) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except KeyboardInterrupt:
         sys.exit(130)
+    except asyncio.CancelledError:
+        sys.exit(143)

@@ -23,6 +23,8 @@ from examples.shop.jobs.scheduled.nightly_report_service import ZONE, Day, night
 
 GOOD_CARD = "4242424242424242"
 DECLINED_CARD = "4000000000000002"
+WAVES, BETWEEN_WAVES = 10, 0.12
+"""How often a batch of orders comes in, and after how many seconds the next."""
 RESULT_DEADLINE = 10.0
 """Seconds to wait for the one result that is awaited."""
 
@@ -55,13 +57,14 @@ class Plan:
         self.problems: list[str] = []
 
     async def dispatch(self) -> None:
-        """Send everything."""
-        await self._immediate()
-        await self._prioritised()
-        await self._failing()
-        await self._deduplicated()
+        """Send everything; orders come in over a second or two, as they do."""
         await self._awaited()
         await self._delayed()
+        for wave in range(WAVES):
+            await self._orders(wave)
+            await asyncio.sleep(BETWEEN_WAVES)
+        await self._failing()
+        await self._data_sync()
         await self._from_elsewhere()
 
     def mails(self) -> int:
@@ -81,29 +84,33 @@ class Plan:
         for receipt in receipts:
             self.expected.append(Expected(kind, receipt.queue, receipt.id, outcome or Outcome()))
 
-    async def _immediate(self) -> None:
-        orders = [order(number) for number in range(1000, 1200)]
+    async def _orders(self, wave: int) -> None:
+        """Send a receipt to each of 20 customers, charge 5 cards, write 9 invoices."""
+        first = 1000 + 20 * wave
+        orders = [order(number) for number in range(first, first + 20)]
         self._expect("immediate receipts", *await send_receipt.dispatch_many(orders))
-        charges = [charge(number) for number in range(2000, 2050) if number % 10 != 7]  # noqa: PLR2004
+
+        first = 2000 + 10 * wave
+        charges = [charge(number) for number in range(first, first + 5)]
         self._expect("immediate charges", *await charge_card.dispatch_many(charges))
+        busy = await charge_card.dispatch_many([charge(first + 7), charge(first + 107)])
+        self._expect("busy gateway, retried", *busy, outcome=Outcome(attempts=2))
+
+        for number in range(first, first + 9):
+            invoice = Invoice(order_id=number, customer=f"Customer {number}", cents=number)
+            receipt = await render_invoice.dispatch(invoice, priority=1 + number % 3)
+            self._expect("prioritised", receipt)
+
+    async def _data_sync(self) -> None:
         feed = await sync_catalogue.dispatch(Feed(supplier="globex", page_size=10))
         report = await nightly_report.dispatch(Day(day=datetime.now(ZoneInfo(ZONE)).date()))
         self._expect("catalogue and report", feed, report)
-
-    async def _prioritised(self) -> None:
-        for number in range(1000, 1090):
-            invoice = Invoice(order_id=number, customer=f"Customer {number}", cents=number)
-            rendered = await render_invoice.dispatch(invoice, priority=1 + number % 3)
-            self._expect("prioritised", rendered)
+        await self._deduplicated()
         for priority in range(1, 11):
             rebuilt = await rebuild_search_index.dispatch(Index("acme"), priority=priority)
             self._expect("prioritised", rebuilt)
 
     async def _failing(self) -> None:
-        busy_once = [charge(number) for number in range(2007, 2207, 10)]
-        retried = await charge_card.dispatch_many(busy_once)
-        self._expect("busy gateway, retried", *retried, outcome=Outcome(attempts=2))
-
         always_busy = [charge(number) for number in (2099, 2199, 2299)]
         failed = Outcome(JobState.FAILED, attempts=3, reason="gateway busy")
         lost = await charge_card.dispatch_many(always_busy)

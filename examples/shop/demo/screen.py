@@ -48,7 +48,16 @@ class Screen:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the bars as they are: what is printed from now on comes below them."""
         self._progress.stop()
+
+    def log(self, text: str) -> None:
+        """Print lines of a log as they are, below the bars."""
+        self.stop()
+        self.console.print(f"\n{text}", markup=False, highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Print a line, above the bars."""
@@ -61,7 +70,9 @@ class Screen:
             self._progress.update(
                 self._bars[queue], completed=done, total=totals[queue], note=_note(tally)
             )
-        if not self.console.is_terminal and time.monotonic() >= self._line_due:
+        if self.console.is_terminal or not any(totals.values()):
+            return
+        if time.monotonic() >= self._line_due:
             self._line_due = time.monotonic() + _LINE_EVERY
             parts = [
                 f"{queue} {len(tally.ended) - tally.recurring}/{totals[queue]}"
@@ -72,12 +83,13 @@ class Screen:
     def conclude(self, verdict: Verdict) -> None:
         """Print what was done, the figures, and what was wrong."""
         seconds = time.monotonic() - self._began
-        self.console.print()
+        self.stop()
+        self.say("\n[bold]Jobs that ended as they should[/bold]\n")
         self.console.print(_kinds(verdict))
         self.console.print()
         self.console.print(_table(verdict))
         self.say(
-            "[dim]  pickup: from when a job was due to its start; of retried jobs not counted\n"
+            "[dim]  pickup: from when a job was due until it began, its wait in line included\n"
             "  jobs/s: in the queue's busiest second[/dim]\n"
         )
         jobs = sum(one.completed + one.failed for one in verdict.figures)
@@ -88,6 +100,7 @@ class Screen:
 
     def fail(self, sentence: str, details: list[str]) -> None:
         """Print what went wrong."""
+        self.stop()
         self.say(f"[red]{sentence}[/red]")
         for detail in details[:_PROBLEMS]:
             self.console.print(f"  {detail}", markup=False, highlight=False)
@@ -110,7 +123,7 @@ def _kinds(verdict: Verdict) -> Table:
 
 
 def _table(verdict: Verdict) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     table.add_column("  queue")
     for heading in ("completed", "failed", "retried", "pickup p50", "p99", "jobs/s"):
         table.add_column(heading, justify="right")

@@ -98,7 +98,10 @@ def judge_others(details: list[JobDetail]) -> tuple[int, list[str]]:
 
 def judge_shop(plan: Plan, shop_data: Path) -> list[str]:
     """Compare what the jobs have done to the shop with the plan: neither too little nor twice."""
-    with closing(sqlite3.connect(shop_data / "shop.sqlite3")) as database:
+    file = shop_data / "shop.sqlite3"
+    if not file.exists():
+        return ["the shop has no database: none of its jobs has come so far"]
+    with closing(sqlite3.connect(file)) as database:
         [payments] = database.execute("SELECT count(*) FROM payments").fetchone()
         [products] = database.execute("SELECT count(*) FROM products").fetchone()
     rows = {

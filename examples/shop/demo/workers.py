@@ -20,7 +20,7 @@ STOP_DEADLINE = 10.0
 COMMAND = [str(Path(sys.executable).with_name("bullq")), "worker"]
 
 _LOOK = 0.05  # seconds between looks at whether the workers listen
-_LOG_LINES = 12
+_LOG_LINES = 8
 
 
 class WorkerTrouble(Exception):  # noqa: N818 - tells people what is the matter
