@@ -112,6 +112,15 @@ def check_priority(priority: int) -> int:
     return priority
 
 
+def check_attempts(attempts: int) -> int:
+    """Refuse anything but a whole number of tries from 1."""
+    if type(attempts) is not int or attempts < 1:  # True is an int, and no number of tries
+        raise InvalidOptionError(
+            f"attempts counts all tries and is a whole number from 1, not {attempts!r}"
+        )
+    return attempts
+
+
 def check_deduplication(deduplication: Deduplication) -> Deduplication:
     """Refuse a deduplication without an id."""
     if not deduplication.get("id"):

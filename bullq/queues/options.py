@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bullq.clock import to_ms
+from bullq.errors import InvalidOptionError
 from bullq.jobs.dispatching import DispatchOptions
 from bullq.protocol.options import JobOptions
 
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
 def job_options(
     job: JobDefinition[Any, Any], spec: QueueSpec, given: DispatchOptions | None = None
 ) -> JobOptions:
-    """Give a job's options for BullMQ, all but its id."""
+    """Give a job's options for BullMQ, all but its id.
+
+    Raises ValueError for a duration that cannot be, InvalidOptionError for a time to
+    deduplicate without an id to do it by.
+    """
     given = given or DispatchOptions()
     backoff = job.policy.backoff or spec.backoff
+    own_attempts = spec.attempts if job.policy.attempts is None else job.policy.attempts
     options: JobOptions = {
-        "attempts": given.attempts or job.policy.attempts or spec.attempts,
+        "attempts": own_attempts if given.attempts is None else given.attempts,
         "backoff": {"type": backoff.kind, "delay": backoff.delay_ms},
         "removeOnComplete": spec.keep_completed.option,
         "removeOnFail": spec.keep_failed.option,
@@ -29,8 +35,9 @@ def job_options(
         options["backoff"]["jitter"] = backoff.jitter
     if spec.keep_logs is not None:
         options["keepLogs"] = spec.keep_logs
-    priority = job.policy.priority if given.priority is None else given.priority
-    if priority and not given.lifo:
+    # Where a dispatch says both, the queue refuses it; a job's own priority gives way to lifo.
+    own_priority = None if given.lifo else job.policy.priority
+    if priority := own_priority if given.priority is None else given.priority:
         options["priority"] = priority
     if given.delay:
         options["delay"] = to_ms(given.delay)
@@ -40,4 +47,6 @@ def job_options(
         options["deduplication"] = {"id": given.deduplication_id}
         if given.deduplication_ttl is not None:
             options["deduplication"]["ttl"] = to_ms(given.deduplication_ttl)
+    elif given.deduplication_ttl is not None:
+        raise InvalidOptionError("deduplication_ttl is for how long; say deduplication_id, too")
     return options

@@ -12,7 +12,13 @@ import bullmq
 from bullq.errors import DispatchInDoubt, InvalidOptionError, StoreUnavailable
 from bullq.protocol.codes import explain
 from bullq.protocol.keys import QueueKeys
-from bullq.protocol.options import JobOptions, check_deduplication, check_job_id, check_priority
+from bullq.protocol.options import (
+    JobOptions,
+    check_attempts,
+    check_deduplication,
+    check_job_id,
+    check_priority,
+)
 
 if TYPE_CHECKING:
     from bullq.queues.spec import QueueSpec
@@ -103,6 +109,7 @@ class JobQueue:
 def _check(options: JobOptions) -> None:
     check_job_id(options["jobId"])
     check_priority(options.get("priority", 0))
+    check_attempts(options.get("attempts", 1))
     if "deduplication" in options:
         check_deduplication(options["deduplication"])
     if options.get("lifo") and options.get("priority"):
