@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 
 from bullq.errors import InvalidOptionError
 from bullq.protocol.options import JobOptions
@@ -40,12 +41,10 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if (self.cron is None) == (self.every_ms is None):
-            raise InvalidOptionError(f"Schedule {self.id!r}: give either cron or every, not both")
-        if self.cron is not None and not croniter.is_valid(self.cron, second_at_beginning=True):
-            raise InvalidOptionError(
-                f"Schedule {self.id!r}: {self.cron!r} is no cron expression; it has 5 fields "
-                "(minute hour day month weekday), or 6 with seconds first"
-            )
+            said = "neither cron nor every" if self.cron is None else "both cron and every"
+            raise InvalidOptionError(f"Schedule {self.id!r}: has {said}; give one of them")
+        if self.cron is not None:
+            self._check_cron(self.cron)
         if self.every_ms is not None and self.every_ms < _LEAST_EVERY_MS:
             raise InvalidOptionError(
                 f"Schedule {self.id!r}: every is at least 1 s, not {self.every_ms} ms"
@@ -63,6 +62,21 @@ class Schedule:
             moment: datetime | None = getattr(self, name)
             if moment is not None and moment.tzinfo is None:
                 raise InvalidOptionError(f"Schedule {self.id!r}: {name} needs a time zone")
+
+    def _check_cron(self, cron: str) -> None:
+        # croniter's R draws a time by chance, once; no other client of BullMQ knows it.
+        drawn = re.search(r"\bR\b", cron, re.IGNORECASE)
+        if drawn or not croniter.is_valid(cron, second_at_beginning=True):
+            raise InvalidOptionError(
+                f"Schedule {self.id!r}: {cron!r} is no cron expression; it has 5 fields "
+                "(minute hour day month weekday), or 6 with seconds first"
+            )
+        try:
+            croniter(cron, datetime.now(UTC), second_at_beginning=True).get_next()
+        except CroniterBadDateError:
+            raise InvalidOptionError(
+                f"Schedule {self.id!r}: {cron!r} names no date that ever comes"
+            ) from None
 
     @property
     def repeat(self) -> dict[str, Any]:

@@ -13,6 +13,14 @@ from bullq.protocol.options import KeepJobs, check_queue_name
 from bullq.settings import QueueOptions
 
 
+def _ms(place: str, duration: Duration) -> int:
+    """Give a duration of *place* in ms, or refuse it with its name."""
+    try:
+        return to_ms(duration)
+    except (TypeError, ValueError) as error:
+        raise InvalidOptionError(f"{place}: {error}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class RateLimit:
     """At most *max* jobs of the queue begin in any *per* (seconds or timedelta), in all workers."""
@@ -21,7 +29,7 @@ class RateLimit:
     per: Duration
 
     def __post_init__(self) -> None:
-        if self.max < 1 or to_ms(self.per) < 1:
+        if self.max < 1 or _ms("A rate limit's time", self.per) < 1:
             raise InvalidOptionError(
                 f"A rate limit lets at least 1 job begin per 1 ms, not {self.max} per {self.per}"
             )
@@ -41,6 +49,12 @@ class Keep:
 
     count: int | None = None
     age: Duration | None = None
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 0:
+            raise InvalidOptionError(f"Keep: count is 0 or more, not {self.count}")
+        if self.age is not None:
+            _ms("Keep: age", self.age)
 
     @property
     def option(self) -> KeepJobs:
@@ -86,11 +100,14 @@ class QueueSpec:
                 raise InvalidOptionError(
                     f"Queue {self.name!r}: {option} is a whole number from {least}, not {value!r}"
                 )
-        for option in ("lock_duration", "stalled_interval"):
-            if to_ms(getattr(self, option)) < 1_000:  # noqa: PLR2004 - one second
+        for option in ("lock_duration", "stalled_interval", "job_timeout", "drain_timeout"):
+            duration = getattr(self, option)
+            if duration is None and option == "job_timeout":
+                continue
+            milliseconds = _ms(f"Queue {self.name!r}: {option}", duration)
+            if option in {"lock_duration", "stalled_interval"} and milliseconds < 1_000:  # noqa: PLR2004 - one second
                 raise InvalidOptionError(
-                    f"Queue {self.name!r}: {option} is at least 1 second, "
-                    f"not {getattr(self, option)}"
+                    f"Queue {self.name!r}: {option} is at least 1 second, not {duration}"
                 )
 
     @property
