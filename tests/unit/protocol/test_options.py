@@ -7,6 +7,7 @@ import pytest
 from bullq.errors import InvalidOptionError
 from bullq.protocol.options import (
     MAX_PRIORITY,
+    check_attempts,
     check_deduplication,
     check_job_id,
     check_priority,
@@ -84,6 +85,16 @@ def test_priorities_out_of_bounds_are_refused(priority: int) -> None:
 def test_a_priority_is_a_whole_number(priority: Any) -> None:
     with pytest.raises(InvalidOptionError, match="A priority is a whole number"):
         check_priority(priority)
+
+
+@pytest.mark.parametrize("attempts", [0, -1, 1.5, True, "3", None])
+def test_attempts_are_counted_from_one(attempts: Any) -> None:
+    with pytest.raises(InvalidOptionError, match=f"a whole number from 1, not {attempts!r}"):
+        check_attempts(attempts)
+
+
+def test_one_attempt_is_enough() -> None:
+    assert check_attempts(1) == 1
 
 
 @pytest.mark.parametrize("deduplication", [{}, {"id": ""}, {"ttl": 5}])
