@@ -113,9 +113,16 @@ class NodeSide:
         """Give a job as Node reads it, and its state; None where there is none."""
         return await self.ask("read", queue=queue, id=id)
 
-    async def work(self, queue: str, **options: Any) -> None:
-        """Start a worker that plays what each job's data says (node/player.mjs)."""
-        await self.ask("work", queue=queue, options=options)
+    async def work(self, queue: str, *, holds: bool = False, **options: Any) -> None:
+        """Start a worker that plays what each job's data says (node/player.mjs).
+
+        One that *holds* begins jobs and never ends them.
+        """
+        await self.ask("work", queue=queue, holds=holds, options=options)
+
+    async def flow(self, tree: dict[str, Any]) -> Any:
+        """Add a flow of jobs and give the one at its root."""
+        return await self.ask("flow", tree=tree)
 
     async def rest(self, queue: str) -> None:
         """Close the worker."""

@@ -15,7 +15,6 @@ class Play(BaseModel):
 
     log: list[str] = []
     progress: Any = None
-    hold: bool = False
     pause_ms: int = 0
     give_up: str | None = None
     failures: int = 0
@@ -27,8 +26,6 @@ async def run(play: Play, ctx: Context) -> Any:
         ctx.log(row)
     if play.progress is not None:
         ctx.progress(play.progress)
-    if play.hold:
-        await asyncio.Event().wait()
     if play.pause_ms:
         await asyncio.sleep(play.pause_ms / 1000)
     if play.give_up is not None:
@@ -41,3 +38,13 @@ async def run(play: Play, ctx: Context) -> Any:
 def playing(queue: str = "default", name: str = "play", **policy: Any) -> Job[Play, Any]:
     """Make the job, on any queue and under any name."""
     return job(queue=queue, name=name, **policy)(run)
+
+
+def holding(queue: str = "default", name: str = "play") -> Job[Play, Any]:
+    """Make a job of the same name that begins and never ends."""
+
+    @job(queue=queue, name=name)
+    async def hold(play: Play) -> None:
+        await asyncio.Event().wait()
+
+    return hold

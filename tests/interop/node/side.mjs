@@ -40,10 +40,11 @@ export class Side {
     return shown(job);
   }
 
-  // Run a worker that plays what each job's data says.
-  async work({ queue, options }) {
+  // Run a worker that plays what each job's data says, or one that holds whatever it begins.
+  async work({ queue, holds, options }) {
+    const processor = player(this.#bullmq, holds);
     const worker = tended(
-      new this.#bullmq.Worker(queue, player(this.#bullmq), { ...this.#options, ...options }),
+      new this.#bullmq.Worker(queue, processor, { ...this.#options, ...options }),
     );
     this.#workers.set(queue, worker);
     await worker.waitUntilReady();

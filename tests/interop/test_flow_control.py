@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+
+from bullq import QueueSpec, RateLimit
+from tests.conftest import AppFactory
+from tests.interop.node_side import NodeSide
+from tests.interop.play import playing
+from tests.support.workers import running_worker
+
+
+async def test_pause_and_resume_in_node_stop_and_start_a_bullq_worker(
+    node: NodeSide, make_app: AppFactory
+) -> None:
+    app = make_app(playing())
+    async with running_worker(app, "default") as (_, recorder):
+        await node.queue("default", "pause")
+        job_id = await node.add("default", {})
+        with pytest.raises(TimeoutError):
+            await recorder.wait_for("job_started", deadline=0.3)
+        await node.queue("default", "resume")
+        events = await node.events_until("default", "completed", job_id)
+    order = [event["event"] for event in events if event["event"] != "added"]
+    assert order[:4] == ["paused", "waiting", "resumed", "active"]
+
+
+async def test_global_concurrency_set_in_node_lets_jobs_follow_without_gaps(
+    node: NodeSide, make_app: AppFactory, record_property: Any
+) -> None:
+    app = make_app(playing(), queues=[QueueSpec(name="default", concurrency=4)])
+    await node.queue("default", "setGlobalConcurrency", 1)
+    async with running_worker(app, "default"):
+        ids = [await node.add("default", {"pause_ms": 100}) for _ in range(4)]
+        jobs = await all_ended(node, ids)
+    spans = sorted((job["processedOn"], job["finishedOn"]) for job in jobs)
+    gaps = [begin - end for (_, end), (begin, _) in itertools.pairwise(spans)]
+    took = spans[-1][1] - spans[0][0]
+    record_property("4 jobs of 100 ms, global concurrency 1: ms in all", took)
+    assert min(gaps) >= 0
+    assert took < 2000
+
+
+async def test_the_rate_limit_of_a_worker_is_used_to_the_full(
+    node: NodeSide, make_app: AppFactory, record_property: Any
+) -> None:
+    spec = QueueSpec(name="default", rate_limit=RateLimit(2, 0.5))
+    app = make_app(playing(), queues=[spec])
+    ids = [await node.add("default", {}) for _ in range(6)]
+    async with running_worker(app, "default"):
+        jobs = await all_ended(node, ids)
+    begun = sorted(job["processedOn"] for job in jobs)
+    took = max(job["finishedOn"] for job in jobs) - begun[0]
+    record_property("6 jobs at 2 per 500 ms: ms in all", took)
+    assert all(later - begun[index] >= 500 for index, later in enumerate(begun[2:]))
+    assert took <= 1200
+
+
+async def test_a_delayed_job_begins_when_it_is_due(
+    node: NodeSide, make_app: AppFactory, record_property: Any
+) -> None:
+    app = make_app(playing())
+    async with running_worker(app, "default"):
+        job_id = await node.add("default", {}, delay=700)
+        job = await node.ended("default", job_id)
+    late = job["processedOn"] - job["timestamp"] - 700
+    record_property("delay of 700 ms: ms late", late)
+    assert 0 <= late < 50
+
+
+async def all_ended(node: NodeSide, ids: list[str]) -> list[dict[str, Any]]:
+    await node.events_until("default", "completed", count=len(ids))
+    return list(await asyncio.gather(*(node.read("default", job_id) for job_id in ids)))

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import itertools
+
+from tests.conftest import AppFactory
+from tests.interop.conftest import BOTH_VERSIONS
+from tests.interop.node_side import NodeSide
+from tests.interop.play import playing
+from tests.support.workers import running_worker
+
+
+@BOTH_VERSIONS
+async def test_schedules_made_in_node_go_on_in_bullq(node: NodeSide, make_app: AppFactory) -> None:
+    app = make_app(playing())
+    template = {"name": "play", "data": {"result": "tick"}, "opts": {"attempts": 2}}
+    cron = {"pattern": "* * * * * *", "tz": "America/New_York"}
+    await node.queue("default", "upsertJobScheduler", "every", {"every": 1000}, template)
+    await node.queue("default", "upsertJobScheduler", "cron", cron, template)
+    async with running_worker(app, "default"):
+        events = await node.events_until("default", "completed", count=8)
+    for scheduler in ("every", "cron"):
+        runs = [
+            int(event["jobId"].rpartition(":")[2])
+            for event in events
+            if event["event"] == "completed" and event["jobId"].startswith(f"repeat:{scheduler}:")
+        ]
+        assert len(runs) >= 3
+        assert {later - earlier for earlier, later in itertools.pairwise(runs)} == {1000}
+        assert await node.queue("default", "removeJobScheduler", scheduler)
+    assert await node.queue("default", "getJobSchedulers") == []
+
+
+@BOTH_VERSIONS
+async def test_a_recurring_job_declared_in_bullq_goes_on_in_node(
+    node: NodeSide, make_app: AppFactory
+) -> None:
+    app = make_app(playing(every=1))
+    async with running_worker(app, "default") as (_, recorder):
+        await recorder.wait_for("job_completed")
+    schedulers = await node.queue("default", "getJobSchedulers")
+    assert [scheduler["key"] for scheduler in schedulers] == ["bullq-play"]
+    assert (schedulers[0]["name"], schedulers[0]["every"]) == ("play", 1000)
+    assert schedulers[0]["template"]["opts"]["attempts"] == 3
+    await node.work("default", name="node-1")
+    await node.events_until("default", "completed", count=4)
+    jobs = await node.queue("default", "getJobs", ["completed"])
+    by_node = [job for job in jobs if job["processedBy"] == "node-1"]
+    assert len(by_node) >= 3
+    assert {job["repeatJobKey"] for job in by_node} == {"bullq-play"}
+    assert {job["opts"]["attempts"] for job in by_node} == {3}
