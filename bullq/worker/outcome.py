@@ -41,13 +41,18 @@ class Failure:
         except Exception:  # noqa: BLE001 - users' errors may fail to describe themselves
             return f"{name} (whose message cannot be read: its __str__ raises)"
         if isinstance(self.error, KeyError):
-            return f"{name}: {message}"
-        return message or name
+            return _sendable(f"{name}: {message}")
+        return _sendable(message or name)
 
     @property
     def trace(self) -> str:
         """The failure as an entry of BullMQ's stacktrace."""
-        return "".join(traceback.format_exception(self.error))
+        return _sendable("".join(traceback.format_exception(self.error)))
+
+
+def _sendable(text: str) -> str:
+    """Escape what UTF-8 cannot hold: the halves of characters that odd file names leave in text."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def completed(record: JobRecord, token: str, result: str) -> Finish:
