@@ -32,6 +32,10 @@ class LoggingObserver(Observer):
             wrapper_class=structlog.make_filtering_bound_logger(number),
         )
 
+    def note(self, message: str, **facts: Any) -> None:
+        """Log something that is no event of a worker."""
+        self._log.info(message, **facts)
+
     def worker_started(self, queue: str, worker: str, concurrency: int) -> None:
         """Log that a worker listens."""
         self._log.info("worker started", queue=queue, worker=worker, concurrency=concurrency)
@@ -124,4 +128,5 @@ def _render_text(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
             parts.append(f"(attempt {attempt} of {attempts})")
     reason = event.pop("reason", None)
     parts += [f"{name}={value}" for name, value in event.items()]
-    return " ".join(parts) + (f": {' '.join(str(reason).split())}" if reason else "")
+    text = " ".join(parts) + (f": {reason}" if reason else "")
+    return " ".join(text.split())  # one line, whatever line breaks a job's name or error has

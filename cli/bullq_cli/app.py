@@ -1,0 +1,75 @@
+"""Wire the commands, run one, and turn what goes wrong into a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Annotated
+
+import typer
+
+from bullq_cli import output, worker
+from bullq_cli.exits import ExitCode, as_command_error
+
+app = typer.Typer(
+    name="bullq",
+    help="Typed background jobs on BullMQ queues, shared with Node.",
+    rich_markup_mode=None,  # rich would double the time that --help takes
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(worker.worker)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        output.line(f"bullq {version('bullq')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    to_json = "--json" in words
+    try:
+        code = app(words or ["--help"], prog_name="bullq", standalone_mode=False) or ExitCode.OK
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+    except typer.Abort:
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        code = ExitCode.OK  # whoever read our output has enough of it
+    except Exception as error:  # noqa: BLE001 - all of them are told here
+        problem = as_command_error(error)
+        if problem is None:
+            output.unexpected(error, to_json=to_json)
+            code = ExitCode.FAILED
+        else:
+            if problem.__cause__ is not None and not to_json:
+                output.unexpected(problem.__cause__)
+            output.error(problem, to_json=to_json)
+            code = problem.exit
+    _leave_threads(int(code))
+    return int(code)
+
+
+def _leave_threads(code: int) -> None:
+    """End the process here if threads would keep it: a job's own may never end."""
+    output.flush()
+    others = [thread for thread in threading.enumerate() if not thread.daemon]
+    if len(others) > 1:
+        os._exit(code)

@@ -1,0 +1,96 @@
+"""The only module that prints: lines, tables, JSON and errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bullq_cli.exits import CommandError
+
+_ERROR_LINES = 3
+_PIPE_WIDTH = 10_000  # columns: whoever reads a pipe wants no line broken
+
+
+def line(text: str = "") -> None:
+    """Print one line of a command's answer."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Print one line beside the answer, where it does not disturb a pipe."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def as_json(value: Any) -> None:
+    """Print a command's whole answer as one line of JSON."""
+    line(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: int = 0) -> None:
+    """Print a table; its last *numbers* columns are aligned to the right."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, padding=(0, 2 if not sys.stdout.isatty() else 1, 0, 0))
+    for position, name in enumerate(columns):
+        is_number = position >= len(columns) - numbers
+        grid.add_column(Text(name, style="bold"), justify="right" if is_number else "left")
+    for row in rows:
+        grid.add_row(*(Text(str(cell)) for cell in row))
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    Console(file=sys.stdout, width=width, highlight=False).print(grid)
+
+
+def error(problem: CommandError, *, to_json: bool = False) -> None:
+    """Print an error to stderr: at most three lines, or one of JSON.
+
+    A list of problems, which has its own line breaks, is printed whole.
+    """
+    if to_json:
+        told = {"code": problem.code, "message": problem.message, **problem.details}
+        note(json.dumps({"error": told}, ensure_ascii=False))
+        return
+    first, *rest = _lines(problem.message)
+    note("\n".join([f"error: {first}", *(f"       {text}" for text in rest)]))
+
+
+def unexpected(problem: BaseException, *, to_json: bool = False) -> None:
+    """Print the traceback of an error that nobody foresaw, as it helps whoever mends it."""
+    if to_json:
+        told = {
+            "code": "unexpected",
+            "message": f"{type(problem).__name__}: {problem}",
+            "traceback": traceback.format_exception(problem),
+        }
+        note(json.dumps({"error": told}, ensure_ascii=False))
+        return
+    note("".join(traceback.format_exception(problem)).rstrip())
+
+
+def flush() -> None:
+    """Hand what was printed to whoever reads it; one that has gone is no error."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            # The interpreter would try again at its end, and complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _lines(message: str) -> list[str]:
+    """Put each sentence on a line of its own where that gives no more than three."""
+    if "\n" in message:
+        return message.splitlines()
+    sentences = re.split(r"(?<=[.?!]) (?=[A-Z])", message)
+    head, rest = sentences[: _ERROR_LINES - 1], sentences[_ERROR_LINES - 1 :]
+    return [*head, *([" ".join(rest)] if rest else [])]

@@ -1,0 +1,73 @@
+"""What SIGTERM and SIGINT do to a process of workers: the first stops in order, the second ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+_LAST_RESORT = 15.0  # seconds beyond the drain timeout for outcomes to be recorded
+
+
+class StopSignals:
+    """The handlers of one process.
+
+    They are Python's own, not an event loop's: a job that blocks the loop must not keep the
+    second signal from ending the process. As PID 1, a process without handlers gets no signals
+    at all, so they are set before anything slow happens.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        """How many signals have come."""
+        self._stop: Callable[[], None] | None = None
+        self._patience = 0.0
+
+    def install(self) -> None:
+        """Take the signals over; until attach() is called, the first one ends the process."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def attach(self, stop: Callable[[], None], drain_seconds: float) -> None:
+        """Have the first signal call *stop*, which must be quick, from the main thread.
+
+        A process that has not ended *drain_seconds* and a margin later is ended all the same:
+        its event loop is blocked.
+        """
+        self._stop = stop
+        self._patience = drain_seconds + _LAST_RESORT
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        self.received += 1
+        if self.received > 1:
+            _tell("ended at once by a second signal; running jobs are taken back as stalled")
+            os._exit(128 + number)
+        if self._stop is None:
+            os._exit(0)  # nothing has begun; an exception could be caught by what is imported
+        self._stop()
+        timer = threading.Timer(self._patience, _give_up)
+        timer.daemon = True
+        timer.start()
+
+
+def end_with_stdin() -> None:
+    """Stop in order when standard input closes: the process that holds it has ended."""
+
+    def wait() -> None:
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="bullq stdin", daemon=True).start()
+
+
+def _give_up() -> None:
+    _tell("the workers have not stopped in time, a job blocks them; ended")
+    os._exit(1)
+
+
+def _tell(text: str) -> None:
+    # Not through sys.stderr, whose lock the interrupted code may hold.
+    os.write(2, f"bullq: {text}\n".encode())

@@ -1,0 +1,146 @@
+"""`bullq worker`: run the jobs of one queue or several in this process."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bullq_cli.exits import wrong_input
+from bullq_cli.inputs import duration
+from bullq_cli.signals import StopSignals, end_with_stdin
+
+if TYPE_CHECKING:
+    from bullq.app import Bullq
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """Which log lines are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def worker(
+    *,
+    queue: Annotated[
+        list[str] | None,
+        typer.Option("--queue", "-q", metavar="NAME", help="A queue to work on; repeat for more."),
+    ] = None,
+    every_queue: Annotated[
+        bool, typer.Option("--all", help="Work on every queue of the application.")
+    ] = False,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=10_000, metavar="N", help="Jobs at once, per queue. Default: as it says."
+        ),
+    ] = None,
+    burst: Annotated[
+        bool, typer.Option("--burst", help="End as soon as the queues have no more jobs.")
+    ] = False,
+    drain_timeout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="How long running jobs may take to end at a stop, as 30s or 5m. "
+            "Default: as the queue says.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The worker's name. Default: host name and process id."),
+    ] = None,
+    heartbeat_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Touch this file whenever Redis answers. Default: BULLQ_HEARTBEAT_FILE.",
+        ),
+    ] = None,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(help="How log lines are written. Default: BULLQ_LOG_FORMAT, or text."),
+    ] = None,
+    log_level: Annotated[
+        LogLevel, typer.Option(help="The least important lines to write.")
+    ] = LogLevel.INFO,
+    to_json: Annotated[
+        bool, typer.Option("--json", help="Write log lines and errors as JSON.")
+    ] = False,
+    until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Run the jobs of one queue or several.
+
+    SIGTERM and Ctrl-C stop it in order: it claims no more jobs, lets running ones end within
+    the drain timeout, puts the rest back and exits with 0. A second signal ends it at once.
+    """
+    signals = StopSignals()
+    signals.install()
+    if until_stdin_closes:
+        end_with_stdin()
+    if not queue and not every_queue:
+        raise wrong_input(
+            "A worker needs a queue.\n"
+            "Name one with --queue default, or take every queue of the application with --all."
+        )
+    drain_seconds = duration("--drain-timeout", drain_timeout)
+    _check_name(name)
+
+    from bullq.telemetry.hooks import Observers
+    from bullq.telemetry.logging import LoggingObserver
+    from bullq_cli.fleet import Orders, run_fleet
+
+    app = _load(heartbeat_file)
+    style = LogFormat.JSON if to_json else log_format or app.settings.log_format
+    log = LoggingObserver(LogFormat(style).value, log_level.value)
+    queues = app.queues.names if every_queue else list(dict.fromkeys(queue or []))
+    for one in queues:
+        app.queues.spec(one)
+    orders = Orders(
+        queues=queues,
+        concurrency=concurrency,
+        drain_timeout=drain_seconds,
+        name=name,
+        burst=burst,
+    )
+    log.note(_server(app))
+    run_fleet(app, orders, Observers([log]), signals)
+
+
+def _check_name(name: str | None) -> None:
+    if name is not None and (not name or not all("!" <= character <= "~" for character in name)):
+        raise wrong_input(
+            f"--name {name!r} cannot be a worker's name: Redis takes letters, digits and "
+            "punctuation, no spaces."
+        )
+
+
+def _load(heartbeat_file: Path | None) -> Bullq:
+    from bullq.app import load_app
+
+    app = load_app()
+    if heartbeat_file is not None:
+        app.settings = app.settings.model_copy(update={"heartbeat_file": heartbeat_file})
+    return app
+
+
+def _server(app: Bullq) -> str:
+    """Say which Redis is used."""
+    from bullq.settings import mask_url
+
+    url = app.store.url
+    if app.embedded is not None:
+        return f"no REDIS_URL: embedded server at .bullq/ ({url}), for development"
+    return f"Redis at {mask_url(url)}"
