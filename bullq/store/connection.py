@@ -99,17 +99,27 @@ class Store:
         """Open a client with one connection for blocking reads; whoever asks for it closes it.
 
         Its reads have no deadline of their own: the reader sets one above the time it blocks.
-        *name* is what CLIENT LIST shows; a server that refuses names is put up with, since only
-        dashboards need them.
+        *name* is what CLIENT LIST shows, also after the client has reconnected by itself; a server
+        that refuses names is put up with, since only dashboards need them.
         """
+
+        async def connect(connection: Any) -> None:
+            await connection.on_connect()
+            await connection.send_command("CLIENT", "SETNAME", name, check_health=False)
+            with contextlib.suppress(NoPermissionError, ResponseError):
+                await connection.read_response()
+
         pool = BlockingConnectionPool(
-            max_connections=1, timeout=COMMAND_TIMEOUT, **self._async_options(blocking=True)
+            max_connections=1,
+            timeout=COMMAND_TIMEOUT,
+            redis_connect_func=connect,
+            **self._async_options(blocking=True),
         )
         client = redis.asyncio.Redis.from_pool(pool)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT + COMMAND_TIMEOUT):
-                with self.errors(), contextlib.suppress(NoPermissionError, ResponseError):
-                    await client.client_setname(name)
+                with self.errors():
+                    await client.ping()
         except BaseException:
             await client.aclose(close_connection_pool=True)
             raise

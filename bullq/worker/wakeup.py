@@ -48,6 +48,9 @@ class Wakeup:
                 pause = min(pause * 2, _LAST_PAUSE)
                 continue
             pause = _FIRST_PAUSE
+            self._health.answered()
+            # A marker may have gone down with the connection before this one.
+            self._exchange.look()
             try:
                 while True:
                     await self._exchange.idle.wait()

@@ -54,20 +54,39 @@ async def test_w01_a_worker_that_was_idle_for_40_s_is_not_deaf(make_app: AppFact
         assert await later.send() < 100
 
 
-async def test_w01_an_idle_worker_whose_connection_dies_listens_again(
-    make_app: AppFactory,
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+async def test_w01_a_worker_whose_listening_connection_dies_listens_again(
+    make_app: AppFactory, busy: bool
 ) -> None:
+    """Also under its name, by which dashboards find it."""
     pickups = Pickups("idle")
-    app = make_app(pickups.job)
-    async with running_worker(app, "idle") as (_, recorder):
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    @job(queue="idle", name="holds-the-slot")
+    async def holds_the_slot(data: Sent) -> None:
+        began.set()
+        await go_on.wait()
+
+    app = make_app(pickups.job, holds_the_slot)
+    async with running_worker(app, "idle", concurrency=1):
         assert await pickups.send() < LATE_MS
+        if busy:
+            await holds_the_slot.dispatch(Sent())
+            await asyncio.wait_for(began.wait(), 10)
         queue = app.queue("idle")
         client = queue.store.client()
         name = queue.keys.worker_client_name("")
-        [listener] = [one for one in await client.client_list() if one["name"].startswith(name)]
-        await client.client_kill_filter(_id=listener["id"])
-        await recorder.wait_for("redis_back")
+
+        async def listeners() -> list[str]:
+            return [one["id"] for one in await client.client_list() if one["name"].startswith(name)]
+
+        [listener] = await listeners()
+        await client.client_kill_filter(_id=listener)
+        go_on.set()
+        await asyncio.sleep(LATE_MS / 1000)  # a worker tells nobody when it begins to listen
         assert await pickups.send() < LATE_MS
+        [another] = await listeners()
+        assert another != listener
 
 
 async def test_w02_a_rate_limit_costs_exactly_its_time(make_app: AppFactory) -> None:
