@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
-from redis.asyncio.connection import BlockingConnectionPool, parse_url
+from redis.asyncio.connection import BlockingConnectionPool, Connection, parse_url
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -38,6 +38,7 @@ from redis.retry import Retry
 
 from bullq.errors import SettingsError, StoreUnavailable
 from bullq.settings import mask_url
+from bullq.store.cancellation import cancellable
 
 CONNECT_TIMEOUT = 2.0
 """Seconds to wait for a connection."""
@@ -177,6 +178,7 @@ class Store:
 
     def _async_options(self, *, blocking: bool = False) -> dict[str, Any]:
         options = {**_common_options(), **self._options, "retry": AsyncRetry(NoBackoff(), 0)}
+        options["connection_class"] = cancellable(options.get("connection_class", Connection))
         if not self.url.startswith("unix:"):
             options["socket_keepalive"] = True
         return {**options, "socket_timeout": None} if blocking else options
