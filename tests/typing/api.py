@@ -1,0 +1,173 @@
+"""The public API as users write it: never run, but read by a type checker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import assert_type
+
+from pydantic import BaseModel
+from typing_extensions import TypedDict
+
+from bullq import (
+    Backoff,
+    Bullq,
+    Context,
+    DispatchInDoubt,
+    GiveUp,
+    Job,
+    JobEvent,
+    JobFailed,
+    Keep,
+    Observer,
+    QueueSpec,
+    RateLimit,
+    Receipt,
+    RetryAfter,
+    job,
+)
+
+
+class Order(BaseModel):
+    order_id: int
+    email: str
+
+
+class Sent(BaseModel):
+    message_id: str
+
+
+@dataclass
+class Page:
+    number: int
+
+
+class Row(TypedDict):
+    key: str
+
+
+@job
+async def send_receipt(order: Order, ctx: Context) -> Sent:
+    """Use @job bare, on an async function with a context."""
+    ctx.log(f"{ctx.queue}/{ctx.name} {ctx.job_id} {ctx.job_attempt} of {ctx.max_attempts}")
+    ctx.progress(50)
+    ctx.progress({"done": 5})
+    assert_type(ctx.cancelled, bool)
+    if order.order_id < 0:
+        raise GiveUp("there is no such order")
+    if order.order_id == 0:
+        raise RetryAfter(timedelta(minutes=1), "the mail server is busy")
+    return Sent(message_id=order.email)
+
+
+@job
+async def count_words(row: Row) -> int:
+    """Use @job bare, on an async function without a context."""
+    return len(row["key"])
+
+
+@job
+def pull_page(page: Page) -> list[Row]:
+    """Use @job bare, on an ordinary function."""
+    return [{"key": str(page.number)}]
+
+
+@job(
+    queue="data-sync",
+    name="pull",
+    attempts=5,
+    backoff=Backoff.exponential(timedelta(seconds=2), jitter=0.5),
+    timeout=30,
+    priority=3,
+)
+def pull_slowly(page: Page, ctx: Context) -> None:
+    """Use @job with options, on an ordinary function with a context."""
+    ctx.progress(page.number)
+
+
+@job(cron="0 3 * * *", tz="Europe/Berlin")
+async def nightly(pages: dict[str, int]) -> dict[str, int]:
+    """Use @job with a schedule."""
+    return pages
+
+
+@job(every=timedelta(minutes=5), queue="scheduled")
+def often(order: Order | Page) -> int | None:
+    """Take a union."""
+    return order.order_id if isinstance(order, Order) else None
+
+
+async def dispatched(order: Order, ctx: Context) -> None:
+    receipt = await send_receipt.dispatch(order)
+    assert_type(receipt, Receipt[Sent])
+    assert_type(receipt.id, str)
+    assert_type(receipt.engine, str)
+    assert_type(await receipt.status(), str)
+    assert_type(await receipt.result(timeout=5), Sent)
+    assert_type(await receipt.result(timedelta(seconds=5)), Sent)
+    assert_type(receipt.result_sync(), Sent)
+
+    await send_receipt.dispatch(
+        order,
+        id="order-7",
+        delay=timedelta(minutes=5),
+        priority=1,
+        lifo=False,
+        attempts=3,
+        deduplication_id="order",
+        deduplication_ttl=60,
+    )
+    assert_type(count_words.dispatch_sync({"key": "a"}), Receipt[int])
+    assert_type(await pull_page.dispatch(Page(1), delay=1.5), Receipt[list[Row]])
+    assert_type(await pull_slowly.dispatch(Page(1)), Receipt[None])
+    assert_type(await nightly.dispatch({"a": 1}), Receipt[dict[str, int]])
+    assert_type(await often.dispatch(Page(1)), Receipt[int | None])
+    assert_type(await pull_page.dispatch_many([Page(1), Page(2)]), list[Receipt[list[Row]]])
+
+    assert_type(await send_receipt(order, ctx), Sent)
+    assert_type(await count_words({"key": "a"}), int)
+    assert_type(pull_page(Page(1)), list[Row])
+
+
+async def failed(receipt: Receipt[Sent]) -> str:
+    try:
+        await receipt.result()
+    except JobFailed as error:
+        return error.reason
+    except DispatchInDoubt as error:
+        return error.job_id
+    except TimeoutError:
+        return "later"
+    return "sent"
+
+
+def names(jobs: list[Job[Order, Sent]]) -> list[str]:
+    return [f"{one.queue}/{one.name}" for one in jobs]
+
+
+class Counting(Observer):
+    """Hears what is of interest."""
+
+    def job_failed(self, job: JobEvent, reason: str) -> None:
+        """Take every part of an event."""
+        assert_type(job.queue, str)
+        assert_type(job.attempt, int)
+        assert_type(job.waited_ms, int)
+        assert_type(job.ran_ms, float)
+
+
+app = Bullq(
+    jobs=[send_receipt, pull_slowly],
+    queues=[
+        QueueSpec(
+            name="mail",
+            concurrency=20,
+            lock_duration=timedelta(minutes=1),
+            rate_limit=RateLimit(max=10, per=1),
+            keep_completed=Keep(count=100),
+            keep_failed=Keep(age=timedelta(days=7)),
+            job_timeout=None,
+        )
+    ],
+)
+app_of_a_package = Bullq(jobs="shop.jobs")

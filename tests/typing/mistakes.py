@@ -1,0 +1,60 @@
+"""Mistakes that a type checker has to find: each line that ends with '# wrong', and no other."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from bullq import Context, job
+
+
+class Order(BaseModel):
+    order_id: int
+    email: str
+
+
+class Sent(BaseModel):
+    message_id: str
+
+
+@job(queue="default")
+async def send_receipt(order: Order, ctx: Context) -> Sent:
+    return Sent(message_id=order.email)
+
+
+@job
+def count(order: Order) -> int:
+    return order.order_id
+
+
+async def seeded(order: Order, ctx: Context) -> None:
+    # A payload of another type.
+    await send_receipt.dispatch(Sent(message_id="m"))  # wrong
+    await send_receipt.dispatch({"order_id": 7, "email": "a@b.c"})  # wrong
+    await count.dispatch_many([order, 7])  # wrong
+    # A field is missing.
+    await send_receipt.dispatch(Order(order_id=7))  # wrong
+    # A keyword that nobody knows.
+    await send_receipt.dispatch(order, dealy=5)  # wrong
+    count.dispatch_sync(order, retries=5)  # wrong
+    # A delay of another type.
+    await send_receipt.dispatch(order, delay="5m")  # wrong
+    # A result taken for another type.
+    text: str = await (await count.dispatch(order)).result()  # wrong
+    sent: Sent = count.dispatch_sync(order).result_sync()  # wrong
+    # An async job called without await, and a job called with something else.
+    message: str = send_receipt(order, ctx).message_id  # wrong
+    count(text)  # wrong
+    await send_receipt.dispatch(order, delay=5)
+    _ = sent, message
+
+
+@job(queue="default", attempts="5")  # wrong
+def options(order: Order) -> None: ...
+
+
+@job(queue="default")  # wrong
+def three(order: Order, ctx: Context, more: int) -> None: ...
+
+
+@job(queue="default")  # wrong
+async def no_context(order: Order, limit: int) -> None: ...
