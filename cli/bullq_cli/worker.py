@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from bullq.app import Bullq
 
 
+_MOST_AT_ONCE = 10_000
+
+
 class LogFormat(StrEnum):
     """How log lines are written."""
 
@@ -43,9 +46,7 @@ def worker(
     ] = False,
     concurrency: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=10_000, metavar="N", help="Jobs at once, per queue. Default: as it says."
-        ),
+        typer.Option(metavar="N", help="Jobs at once, per queue. Default: as it says."),
     ] = None,
     burst: Annotated[
         bool, typer.Option("--burst", help="End as soon as the queues have no more jobs.")
@@ -95,6 +96,7 @@ def worker(
             "A worker needs a queue.\n"
             "Name one with --queue default, or take every queue of the application with --all."
         )
+    _check_concurrency(concurrency)
     drain_seconds = duration("--drain-timeout", drain_timeout)
     _check_name(name)
 
@@ -117,6 +119,13 @@ def worker(
     )
     log.note(_server(app))
     run_fleet(app, orders, Observers([log]), signals)
+
+
+def _check_concurrency(concurrency: int | None) -> None:
+    if concurrency is not None and not 1 <= concurrency <= _MOST_AT_ONCE:
+        raise wrong_input(
+            f"--concurrency is a whole number from 1 to {_MOST_AT_ONCE:,}, not {concurrency}."
+        )
 
 
 def _check_name(name: str | None) -> None:

@@ -1,0 +1,229 @@
+"""`bullq jobs`: list the jobs of a queue, show one with everything that is known of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bullq_cli import output
+from bullq_cli.exits import CommandError, ExitCode
+from bullq_cli.session import with_app
+
+if TYPE_CHECKING:
+    from bullq.app import Bullq
+    from bullq.queues.inspect import JobDetail
+
+app = typer.Typer(help="Look at jobs.", invoke_without_command=True)
+
+_LONGEST_REASON = 60  # characters of a failure in a list
+
+
+class State(StrEnum):
+    """The states that can be asked for."""
+
+    WAITING = "waiting"
+    ACTIVE = "active"
+    PRIORITIZED = "prioritized"
+    DELAYED = "delayed"
+    WAITING_CHILDREN = "waiting-children"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@app.callback()
+def _root(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        output.line(context.get_help())
+
+
+@app.command("ls")
+def ls(
+    *,
+    queue: Annotated[str, typer.Argument(metavar="QUEUE", help="The queue.")],
+    state: Annotated[
+        list[State] | None,
+        typer.Option("--state", "-s", help="Only jobs in this state; repeat for more."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many jobs of each state at most.")
+    ] = 20,
+    to_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+) -> None:
+    """List the jobs of a queue, state by state; those that ended with the newest first."""
+
+    async def look(application: Bullq) -> list[JobDetail]:
+        from bullq.protocol.states import LISTED_STATES, JobState
+        from bullq.queues.inspect import list_jobs
+
+        states: list[JobState] = [JobState(one.value) for one in state or ()]
+        application.queues.spec(queue)
+        return await list_jobs(application.queue(queue), states or list(LISTED_STATES), limit)
+
+    jobs = [_facts(queue, detail) for detail in with_app(look)]
+    if to_json:
+        output.as_json(jobs)
+    elif jobs:
+        columns = ["id", "name", "state", "tries", "added", "took", "reason"]
+        output.table(columns, [_row(job) for job in jobs])
+    else:
+        output.note(f"no jobs on {queue}" + (f" that are {', '.join(state)}" if state else ""))
+
+
+@app.command("show")
+def show(
+    *,
+    job: Annotated[
+        str,
+        typer.Argument(metavar="[QUEUE/]ID", help="The job; without a queue, in all."),
+    ],
+    to_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+) -> None:
+    """Show all fields of a job, the rows of its log and the tracebacks of failed attempts."""
+
+    async def look(application: Bullq) -> list[dict[str, Any]]:
+        from bullq.queues.inspect import show_job
+
+        queues, job_id = _places(application, job)
+        found = [(name, await show_job(application.queue(name), job_id)) for name in queues]
+        if not any(detail for _, detail in found):
+            raise CommandError(
+                f"No job has the id {job_id!r} on {', '.join(queues)}.\n"
+                "It was never queued there, or its record was removed after it ended.\n"
+                f"'bullq jobs ls {queues[0]}' lists the jobs of a queue.",
+                ExitCode.NOT_FOUND,
+                "unknown-id",
+            )
+        return [_facts(name, detail) for name, detail in found if detail]
+
+    found = with_app(look)
+    if to_json:
+        output.as_json(found[0] if len(found) == 1 else found)
+        return
+    for position, facts in enumerate(found):
+        if position:
+            output.line()
+        _show(facts)
+
+
+def _places(application: Bullq, reference: str) -> tuple[list[str], str]:
+    """Tell the queues to search, and the id; an id may itself hold a slash."""
+    names = application.queues.names
+    queue, slash, job_id = reference.partition("/")
+    if slash and queue in names:
+        return [queue], job_id
+    return names, reference
+
+
+def _facts(queue: str, detail: JobDetail) -> dict[str, Any]:
+    """Give what is known of a job, for programs; times in ms since the epoch, None for never."""
+    record = detail.record
+    return {
+        "id": record.id,
+        "queue": queue,
+        "name": record.name,
+        "state": detail.state.value,
+        "data": _parsed(record.data),
+        "options": record.options,
+        "attempts": record.attempts,
+        "attempts_made": record.attempts_made,
+        "attempts_started": record.attempts_started,
+        "stalled": record.stalled_count,
+        "priority": record.priority,
+        "delay_ms": record.delay,
+        "added_ms": record.timestamp or None,
+        "started_ms": record.processed_on or None,
+        "finished_ms": record.finished_on or None,
+        "worker": record.processed_by,
+        "schedule": record.scheduler_id,
+        "progress": record.progress,
+        "result": None if record.return_value is None else _parsed(record.return_value),
+        "failed_reason": record.failed_reason,
+        "stacktrace": record.stacktrace,
+        "logs": detail.logs,
+    }
+
+
+def _parsed(text: str) -> Any:
+    """Read JSON; give the text itself where it is none, so that a broken job can be looked at."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _row(job: dict[str, Any]) -> list[str]:
+    reason = " ".join((job["failed_reason"] or "").split())
+    return [
+        job["id"],
+        job["name"],
+        job["state"],
+        f"{job['attempts_made']}/{job['attempts']}",
+        _ago(job["added_ms"]),
+        _took(job),
+        reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 3]}...",
+    ]
+
+
+def _show(job: dict[str, Any]) -> None:
+    due = (job["added_ms"] or 0) + job["delay_ms"] if job["state"] == "delayed" else None
+    lines = {
+        "job": f"{job['queue']}/{job['name']}",
+        "id": job["id"],
+        "state": job["state"],
+        "attempts": f"{job['attempts_made']} of {job['attempts']}",
+        "priority": job["priority"] or None,
+        "stalled": f"{job['stalled']} times" if job["stalled"] else None,
+        "schedule": job["schedule"],
+        "added": _moment(job["added_ms"]),
+        "due": _moment(due),
+        "started": _moment(job["started_ms"]),
+        "finished": _moment(job["finished_ms"]),
+        "took": _took(job),
+        "worker": job["worker"],
+        "progress": None if job["progress"] == 0 else _compact(job["progress"]),
+        "payload": _compact(job["data"]),
+        "result": None if job["finished_ms"] is None else _compact(job["result"]),
+        "reason": job["failed_reason"],
+        "options": _compact(job["options"]),
+    }
+    for name, value in lines.items():
+        if value not in (None, ""):
+            output.line(f"{name:<10}{value}")
+    for row in job["logs"]:
+        output.line(f"log       {row}")
+    for number, entry in enumerate(job["stacktrace"], start=1):
+        output.line(f"\ntraceback {number} of {len(job['stacktrace'])}")
+        for text in entry.rstrip().splitlines():
+            output.line(f"  {text}")
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _moment(ms: int | None) -> str | None:
+    if not ms:
+        return None
+    return f"{datetime.fromtimestamp(ms / 1000, UTC).astimezone():%Y-%m-%d %H:%M:%S} ({_ago(ms)})"
+
+
+def _ago(ms: int | None) -> str:
+    from bullq.clock import format_ms
+
+    if not ms:
+        return "never"
+    distance = round(time.time() * 1000) - ms
+    return f"{format_ms(distance)} ago" if distance >= 0 else f"in {format_ms(-distance)}"
+
+
+def _took(job: dict[str, Any]) -> str:
+    from bullq.clock import format_ms
+
+    if not job["started_ms"] or not job["finished_ms"]:
+        return ""
+    return format_ms(max(0, job["finished_ms"] - job["started_ms"]))
