@@ -99,7 +99,9 @@ async def ensure_schedule(
 
     A schedule that is as it should be is left alone, so that a worker's start moves no run.
     """
-    wanted = {"name": name, **schedule.repeat, "template": {"data": data, "opts": options}}
+    # BullMQ keeps no data where it is empty.
+    template = {"data": data, "opts": options} if data else {"opts": options}
+    wanted = {"name": name, **schedule.repeat, "template": template}
     with queue.store.errors():
         # The official client's getJobScheduler raises ValueError for one that does not exist.
         known = await queue.store.client().zscore(queue.keys.key("repeat"), schedule.id)
