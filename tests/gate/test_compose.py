@@ -90,6 +90,7 @@ def test_a_worker_waits_for_redis_and_keeps_the_image_s_health_check(name: str) 
     assert "healthcheck" not in service
     assert read_stages()[-1].last("HEALTHCHECK").value.startswith("--interval")
     assert service["environment"]["BULLQ_HEARTBEAT_FILE"].startswith("/tmp/")
+    assert service["environment"]["SHOP_DATA"].startswith("/tmp/")
     assert service["restart"] == "unless-stopped"
     assert option(service, "--log-format") == "json"
 
