@@ -96,14 +96,21 @@ class Job(JobDefinition[DataT, ResultT]):
         options = DispatchOptions(delay=delay, priority=priority, attempts=attempts)
         return await current_dispatcher().dispatch_many(self, items, options)
 
+    def _arguments(self, data: DataT, ctx: Context | None) -> tuple[Any, ...]:
+        """Give what the function is called with."""
+        if not self.takes_context:
+            return (data,)
+        if ctx is None:
+            raise TypeError(f"{self.location} takes a Context as its second argument")
+        return (data, ctx)
+
 
 class AsyncJob(Job[DataT, ResultT]):
     """A job whose function is a coroutine function; it runs on the worker's event loop."""
 
     async def __call__(self, data: DataT, ctx: Context | None = None) -> ResultT:
         """Run the function itself, with *ctx* where it takes one."""
-        arguments = (data, ctx) if self.takes_context else (data,)
-        result: ResultT = await self.function(*arguments)
+        result: ResultT = await self.function(*self._arguments(data, ctx))
         return result
 
 
@@ -112,8 +119,7 @@ class SyncJob(Job[DataT, ResultT]):
 
     def __call__(self, data: DataT, ctx: Context | None = None) -> ResultT:
         """Run the function itself, with *ctx* where it takes one."""
-        arguments = (data, ctx) if self.takes_context else (data,)
-        result: ResultT = self.function(*arguments)
+        result: ResultT = self.function(*self._arguments(data, ctx))
         return result
 
 
@@ -141,6 +147,13 @@ class JobDecorator:
     ) -> SyncJob[DataT, ResultT]: ...
     def __call__(self, function: Callable[..., Any], /) -> Job[Any, Any]:
         """Make *function* a job."""
+        if not hasattr(function, "__qualname__"):
+            raise JobDefinitionError(
+                [
+                    f"@job decorates a function, not {function!r}; "
+                    "options are given by keyword, as in @job(queue=..., name=...)"
+                ]
+            )
         queue, name = _place(function, self._queue, self._name)
         kind = AsyncJob if inspect.iscoroutinefunction(function) else SyncJob
         return kind(function, queue=queue, name=name, policy=self._policy)
