@@ -33,6 +33,11 @@ class Payload(Generic[T]):
         schema = self.schema
         return _is_object(schema, schema.get("$defs", {}))
 
+    def unread(self) -> set[str]:
+        """Name the fields that are written under a name by which they are not read."""
+        readable = _properties(self.schema) | _properties(self._adapter.json_schema(by_alias=False))
+        return _properties(self._adapter.json_schema(mode="serialization")) - readable
+
     def encode(self, value: T) -> Any:
         """Give *value* as JSON data; raises PayloadError where it is not of the type."""
         try:
@@ -53,7 +58,8 @@ class Payload(Generic[T]):
     def decode(self, text: str) -> T:
         """Read JSON *text*; raises PayloadError with pydantic's words where it does not fit."""
         try:
-            return self._adapter.validate_json(text)
+            # By name, too: what has an alias for reading only is written under its name.
+            return self._adapter.validate_json(text, by_alias=True, by_name=True)
         except ValidationError as error:
             raise PayloadError(f"payload: {describe(error)}") from error
 
@@ -106,7 +112,13 @@ def describe_type(annotation: Any) -> str:
 def type_problem(annotation: Any) -> str | None:
     """Say why no payload of this type can be checked, or None where it can."""
     try:
-        if Payload[Any](annotation).is_object():
+        payload = Payload[Any](annotation)
+        if unread := payload.unread():
+            return (
+                f"the payload type {describe_type(annotation)} writes {', '.join(sorted(unread))} "
+                "under a name that it does not read; give these fields one alias for both"
+            )
+        if payload.is_object():
             return None
     except (PydanticUserError, TypeError, NameError) as error:
         return _unreadable(annotation, error)
@@ -143,6 +155,17 @@ def _given(item: Any) -> str:
         return ""
     given = repr(item.get("input"))
     return f" (given {given if len(given) <= _SHOWN else given[: _SHOWN - 3] + '...'})"
+
+
+def _properties(schema: Any) -> set[str]:
+    """Name the fields of all objects in a JSON Schema, but for computed ones."""
+    if isinstance(schema, list):
+        return set().union(*map(_properties, schema))
+    if not isinstance(schema, dict):
+        return set()
+    fields = schema.get("properties") if schema.get("type") == "object" else None
+    own = {name for name, field in (fields or {}).items() if not field.get("readOnly")}
+    return own.union(*map(_properties, schema.values()))
 
 
 def _is_object(schema: dict[str, Any], definitions: dict[str, Any]) -> bool:
