@@ -16,7 +16,10 @@ import bullq
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
-    file for folder in ("bullq", "cli/bullq_cli") for file in (ROOT / folder).rglob("*.py")
+    file
+    for folder in ("bullq", "cli/bullq_cli")
+    for file in (ROOT / folder).rglob("*.py")
+    if "templates" not in file.parts  # what users are given, checked where it is made
 )
 SCRIPTS = sorted((ROOT / "lua").glob("*.lua"))
 INCLUDES = sorted((ROOT / "lua" / "includes").glob("*.lua"))

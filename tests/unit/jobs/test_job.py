@@ -94,6 +94,27 @@ async def test_a_decorated_function_is_still_called_as_itself() -> None:
     assert send_receipt.__doc__ == "Send it."
 
 
+async def test_a_job_that_takes_a_context_says_so_when_called_without() -> None:
+    with pytest.raises(TypeError, match="send_receipt takes a Context as its second argument"):
+        await send_receipt(Order(order_id=7))
+
+
+class CallableObject:
+    def __call__(self, order: Order) -> int:
+        return order.order_id
+
+
+@pytest.mark.parametrize("thing", ["default", 5, CallableObject(), None])
+def test_what_is_no_function_is_refused_with_the_right_form(thing: Any) -> None:
+    with pytest.raises(JobDefinitionError, match=r"as in @job\(queue=..., name=...\)"):
+        job(queue="default")(thing)
+
+
+def test_a_name_given_bare_is_refused_with_the_right_form() -> None:
+    with pytest.raises(JobDefinitionError, match="@job decorates a function, not 'default'"):
+        job("default")  # type: ignore[call-overload]
+
+
 async def test_a_call_of_a_service_checks_nothing_and_needs_no_server() -> None:
     def boom(order: Order) -> int:
         raise LookupError(order.order_id)

@@ -13,7 +13,16 @@ from uuid import UUID
 
 import pytest
 import typing_extensions
-from pydantic import BaseModel, ConfigDict, Field, RootModel, SecretStr, field_serializer
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    SecretStr,
+    computed_field,
+    field_serializer,
+)
 
 from bullq.errors import PayloadError, ResultError
 from bullq.jobs.payload import Payload, Result, result_problem, type_problem
@@ -26,6 +35,28 @@ class Order(BaseModel):
 
 class Aliased(BaseModel):
     order_id: int = Field(alias="orderId")
+
+
+class ReadByAlias(BaseModel):
+    order_id: int = Field(0, validation_alias="orderId")
+
+
+class ReadByAliases(BaseModel):
+    order_id: int = Field(0, validation_alias=AliasChoices("orderId", "id"))
+
+
+class WrittenByAlias(BaseModel):
+    order_id: int = Field(0, serialization_alias="orderId")
+
+
+class Computed(BaseModel):
+    order_id: int
+    note: str = Field("", exclude=True)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def doubled(self) -> int:
+        return self.order_id * 2
 
 
 @dataclasses.dataclass
@@ -84,6 +115,9 @@ Pet = Annotated[Cat | Dog, Field(discriminator="kind")]
     [
         (Order, Order(order_id=7, email="a@b.c"), {"order_id": 7, "email": "a@b.c"}),
         (Aliased, Aliased(orderId=7), {"orderId": 7}),
+        (ReadByAlias, ReadByAlias(orderId=7), {"order_id": 7}),
+        (ReadByAliases, ReadByAliases(id=7), {"order_id": 7}),
+        (Computed, Computed(order_id=2), {"order_id": 2, "doubled": 4}),
         (Point, Point(1), {"x": 1, "y": 0.5}),
         (Row, {"key": "a"}, {"key": "a"}),
         (Order | Point, Point(3), {"x": 3, "y": 0.5}),
@@ -122,6 +156,13 @@ def test_a_payload_that_is_no_json_object_is_refused(annotation: Any) -> None:
     problem = type_problem(annotation)
     assert problem is not None
     assert "is no JSON object; take one pydantic model, dataclass or TypedDict" in problem
+
+
+@pytest.mark.parametrize("annotation", [WrittenByAlias, dict[str, WrittenByAlias]])
+def test_a_field_that_would_arrive_under_an_unread_name_is_refused(annotation: Any) -> None:
+    problem = type_problem(annotation)
+    assert problem is not None
+    assert "writes orderId under a name that it does not read" in problem
 
 
 @pytest.mark.parametrize("annotation", [Plain, Callable[[], int], type])
