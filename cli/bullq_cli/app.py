@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bullq_cli import dispatch, jobs, output, queues, worker
+from bullq_cli import dev, dispatch, jobs, new, output, queues, worker
 from bullq_cli.exits import ExitCode, as_command_error
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 app.command()(worker.worker)
 app.command()(dispatch.dispatch)
+app.command()(dev.dev)
+app.command()(new.new)
 app.add_typer(queues.app, name="queues")
 app.add_typer(jobs.app, name="jobs")
 
