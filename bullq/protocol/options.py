@@ -9,6 +9,9 @@ from bullq.errors import InvalidOptionError
 MAX_PRIORITY = 2_097_152
 """The lowest priority there is; BullMQ packs it above a 32-bit counter in one score."""
 
+MAX_DELAY_MS = 2**40
+"""The longest delay, about 34 years: its due time, in units of 1/4096 ms, is a double's score."""
+
 _SHORT_TO_LONG = {
     "de": "deduplication",
     "fpof": "failParentOnFailure",
@@ -83,6 +86,8 @@ def check_job_id(job_id: str) -> str:
     A whole number collides with the ids BullMQ counts up itself; ':' separates the parts of a
     key; '0' and '0:...' were markers in the list of waiting jobs, and workers drop them.
     """
+    if not isinstance(job_id, str):
+        raise InvalidOptionError(f"A job's id is text, not {job_id!r}; write {str(job_id)!r}")
     if not job_id:
         raise InvalidOptionError("A job's id is not empty; leave it out and bullq makes one")
     if job_id == "0" or job_id.startswith("0:"):
@@ -121,6 +126,15 @@ def check_attempts(attempts: int) -> int:
     return attempts
 
 
+def check_delay(delay_ms: int) -> int:
+    """Refuse a delay (ms) that BullMQ's score for delayed jobs cannot hold."""
+    if not 0 <= delay_ms <= MAX_DELAY_MS:
+        raise InvalidOptionError(
+            f"A delay is from 0 to {MAX_DELAY_MS // 86_400_000:,} days, not {delay_ms} ms"
+        )
+    return delay_ms
+
+
 def check_deduplication(deduplication: Deduplication) -> Deduplication:
     """Refuse a deduplication without an id."""
     if not deduplication.get("id"):
@@ -130,4 +144,4 @@ def check_deduplication(deduplication: Deduplication) -> Deduplication:
 
 def _is_integer(text: str) -> bool:
     digits = text.removeprefix("-")
-    return digits.isdecimal() and digits.isascii() and str(int(digits)) == digits
+    return digits.isdecimal() and digits.isascii() and (digits == "0" or digits[0] != "0")

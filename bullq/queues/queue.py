@@ -16,6 +16,7 @@ from bullq.protocol.options import (
     JobOptions,
     check_attempts,
     check_deduplication,
+    check_delay,
     check_job_id,
     check_priority,
 )
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from bullq.queues.spec import QueueSpec
     from bullq.store.connection import Store
 
-CHUNK = 200
-"""Jobs per call of a bulk add: at about 20 us each they hold Redis for less than 5 ms."""
+CHUNK = 50
+"""Jobs per call of a bulk add: at 20 to 80 us each they hold Redis for less than 5 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class JobQueue:
 def _check(options: JobOptions) -> None:
     check_job_id(options["jobId"])
     check_priority(options.get("priority", 0))
+    check_delay(options.get("delay", 0))
     check_attempts(options.get("attempts", 1))
     if "deduplication" in options:
         check_deduplication(options["deduplication"])

@@ -9,7 +9,7 @@ from typing import Any
 
 from bullq.errors import InvalidOptionError, RetryAfter
 from bullq.jobs.retry import Backoff
-from bullq.protocol.options import KeepJobs
+from bullq.protocol.options import MAX_DELAY_MS, KeepJobs
 from bullq.protocol.record import CorruptRecord, JobRecord
 from bullq.store.scripts import Delay, Finish, Retry, Settlement
 
@@ -19,7 +19,6 @@ _PARENT_FLAGS = {
     "idof": "ignoreDependencyOnFailure",
     "rdof": "removeDependencyOnFailure",
 }
-_LONGEST_DELAY_MS = 2**40  # a delayed job's score is its due time * 4096, exact below 2^53
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ def _wait_ms(error: BaseException, options: dict[str, Any], attempts_made: int) 
     the strategy was to spare.
     """
     if isinstance(error, RetryAfter):
-        return min(round(error.delay * 1000), _LONGEST_DELAY_MS)
+        return min(round(error.delay * 1000), MAX_DELAY_MS)
     stored = options.get("backoff")
     if not stored:
         return 0
@@ -121,7 +120,7 @@ def _wait_ms(error: BaseException, options: dict[str, Any], attempts_made: int) 
     except (InvalidOptionError, KeyError, TypeError, ValueError, OverflowError, AttributeError):
         error.add_note(f"Not tried again: the job's backoff {stored!r} is not known here.")
         return None
-    return min(backoff.wait_ms(attempts_made), _LONGEST_DELAY_MS)
+    return min(backoff.wait_ms(attempts_made), MAX_DELAY_MS)
 
 
 def _stacktrace(record: JobRecord, options: dict[str, Any], trace: str) -> list[str]:
