@@ -56,7 +56,7 @@ async def test_w01_a_worker_that_was_idle_for_40_s_is_not_deaf(make_app: AppFact
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 async def test_w01_a_worker_whose_listening_connection_dies_listens_again(
-    make_app: AppFactory, busy: bool
+    make_app: AppFactory, *, busy: bool
 ) -> None:
     """Also under its name, by which dashboards find it."""
     pickups = Pickups("idle")

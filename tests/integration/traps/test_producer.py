@@ -1,0 +1,206 @@
+"""What a producer sends arrives as it was, in order and in small portions, or is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from bullq import Bullq, InvalidOptionError, PayloadError, QueueSpec, job
+from bullq.queues.queue import CHUNK, NewJob
+from tests.conftest import AppFactory
+from tests.support.servers import RedisServer
+from tests.support.workers import running_worker
+
+
+class Number(BaseModel):
+    n: int = 0
+
+
+class Anything(BaseModel):
+    value: Any = None
+
+
+@job(queue="default", name="number")
+async def number(data: Number) -> int:
+    return data.n
+
+
+@job(queue="default", name="echo")
+async def echo(data: Anything) -> Any:
+    return data.value
+
+
+async def stored_data(app: Bullq, job_id: str) -> str:
+    live = app.queue("default")
+    text: str = await live.store.client().hget(live.keys.job(job_id), "data")
+    return text
+
+
+async def next_ids(app: Bullq) -> list[str]:
+    live = app.queue("default")
+    ids: list[str] = await live.store.client().lrange(live.keys.key("wait"), 0, -1)
+    return ids[::-1]
+
+
+@pytest.mark.parametrize(
+    "job_id",
+    ["0", "0:x", "1", "2", "-5", "12345678901234567890", "9" * 5000, "a:b", "a:b:c", "", 7],
+    ids=lambda one: str(one)[:20],
+)
+async def test_p05_ids_that_node_refuses_or_loses_are_refused(
+    make_app: AppFactory, job_id: Any
+) -> None:
+    app = make_app(number)
+    with pytest.raises(InvalidOptionError, match=r"[Ii]d"):
+        await number.dispatch(Number(), id=job_id)
+    assert await next_ids(app) == []
+
+
+@pytest.mark.parametrize(
+    "job_id", ["order-7", "7a", "1.5", "1e3", "01", "a b", "ключ", "٣", "-", "x" * 500]
+)
+async def test_p05_ids_that_node_accepts_are_accepted_and_run(
+    make_app: AppFactory, job_id: str
+) -> None:
+    make_app(number)
+    receipt = await number.dispatch(Number(n=3), id=job_id)
+    assert receipt.id == job_id
+    app = make_app(number)
+    async with running_worker(app, "default"):
+        assert await receipt.result(timeout=10) == 3
+
+
+async def test_p05_ids_made_here_never_collide_with_those_that_redis_counts(
+    make_app: AppFactory,
+) -> None:
+    app = make_app(number)
+    receipt = await number.dispatch(Number(n=1))
+    foreign = await app.queue("default").live.add("number", {"n": 2}, {})
+    assert str(foreign.id).isdecimal()
+    assert not receipt.id.isdecimal()
+    assert await next_ids(app) == [receipt.id, str(foreign.id)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"priority": 1.5},
+        {"priority": -1},
+        {"priority": 2_097_153},
+        {"priority": True},
+        {"delay": -5},
+        {"delay": float("nan")},
+        {"delay": float("inf")},
+        {"deduplication_id": ""},
+        {"attempts": 0},
+        {"attempts": -1},
+    ],
+    ids=str,
+)
+async def test_p05_options_that_node_refuses_or_misreads_are_refused(
+    make_app: AppFactory, options: dict[str, Any]
+) -> None:
+    app = make_app(number)
+    with pytest.raises(InvalidOptionError):
+        await number.dispatch(Number(), **options)
+    live = app.queue("default")
+    assert not await live.store.client().keys(f"{live.keys.base}0*")
+
+
+@pytest.mark.parametrize("name", ["", "a:b"])
+def test_p05_queue_names_that_node_refuses_are_refused(name: str) -> None:
+    with pytest.raises(InvalidOptionError, match="name"):
+        QueueSpec(name=name)
+
+
+async def test_p06_20_000_jobs_leave_redis_free_for_others_and_keep_their_order(
+    make_app: AppFactory, own_server: RedisServer
+) -> None:
+    app = make_app(number, url=own_server.url)
+    client = app.store.client()
+    await number.dispatch(Number())  # the scripts are loaded
+    await client.execute_command("CONFIG", "RESETSTAT")
+    receipts = await number.dispatch_many([Number(n=n) for n in range(20_000)])
+    [_, *ids] = await next_ids(app)
+    assert ids == [receipt.id for receipt in receipts]
+    for place in (0, CHUNK - 1, CHUNK, 19_999):
+        assert json.loads(await stored_data(app, ids[place])) == {"n": place}
+    [_, [_, calls, _, buckets]] = await client.execute_command("LATENCY", "HISTOGRAM", "exec")
+    up_to = dict(zip(buckets[::2], buckets[1::2], strict=True))  # us: calls that took no longer
+    assert calls == 20_000 / CHUNK
+    stats = await client.info("commandstats")
+    assert stats["cmdstat_exec"]["usec_per_call"] < 5_000
+    # Some of the slowest are the machine's doing, not the calls'.
+    fast = max(count for microseconds, count in up_to.items() if microseconds < 20_000)
+    assert fast >= calls - 2
+    await app.aclose()
+
+
+async def test_p06_every_payload_is_checked_before_the_first_is_sent(
+    make_app: AppFactory,
+) -> None:
+    app = make_app(number)
+    wrong = Number.model_construct(n="three")  # as untyped callers do
+    with pytest.raises(PayloadError, match="three"):
+        await number.dispatch_many([Number()] * 500 + [wrong])
+    assert await next_ids(app) == []
+    assert await number.dispatch_many([]) == []
+
+
+async def test_p07_each_job_that_redis_refuses_in_a_bulk_is_named(make_app: AppFactory) -> None:
+    app = make_app(number)
+    queue = app.queue("default")
+    orphan: Any = {"jobId": "orphan", "parent": {"id": "nobody", "queue": queue.keys.base[:-1]}}
+    fine: Any = {"jobId": "fine"}
+    jobs = [NewJob("number", {"n": 1}, fine), NewJob("number", {"n": 2}, orphan)]
+    with pytest.raises(InvalidOptionError, match="orphan: the parent job does not exist") as told:
+        await queue.add_many(jobs)
+    assert "fine" not in str(told.value)
+    assert await next_ids(app) == ["fine"]
+
+
+VALUES = [
+    [],
+    {},
+    {"a": [], "b": {}},
+    2**53 + 1,
+    12345678901234567890123,
+    1.0,
+    0.1,
+    1e308,
+    "ключ 🔑 \u2028 \x00",
+    None,
+    [[[]]],
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+async def test_p10_values_in_data_arrive_as_they_were(make_app: AppFactory, value: Any) -> None:
+    app = make_app(echo)
+    async with running_worker(app, "default"):
+        receipt = await echo.dispatch(Anything(value=value))
+        result = await receipt.result(timeout=10)
+    assert result == value
+    assert type(result) is type(value)
+    assert json.loads(await stored_data(app, receipt.id)) == {"value": value}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), b"\xff", object()], ids=repr)
+async def test_p10_values_that_json_cannot_hold_are_refused(
+    make_app: AppFactory, value: Any
+) -> None:
+    app = make_app(echo)
+    with pytest.raises(PayloadError):
+        await echo.dispatch(Anything(value=value))
+    assert await next_ids(app) == []
+
+
+async def test_p10_numbers_that_options_would_round_are_refused(make_app: AppFactory) -> None:
+    """Options pass through cjson, which holds 14 digits: a delay beyond that is no delay."""
+    app = make_app(number)
+    with pytest.raises(InvalidOptionError):
+        await number.dispatch(Number(), delay=1e15)
+    assert await next_ids(app) == []
