@@ -93,6 +93,10 @@ function settle.discard(job, jobKey)
   return 0
 end
 
+-- A write of nothing: a server that refuses writes (a replica, a full disk) refuses the whole call
+-- here. Met later, its refusal would be taken for the answer to one settlement.
+redis.call("DEL", BASE)
+
 local settled = {}
 for index, job in ipairs(cmsgpack.unpack(ARGV[1])) do
   local ok, answer = pcall(settle[job.verb], job, BASE .. job.id)
