@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,12 +25,14 @@ def dev(
         bool, typer.Option("--json", help="Write log lines and errors as JSON.")
     ] = False,
 ) -> None:
-    """Run everything here: a server, workers for every queue, reloaded when code changes.
+    """Run a server and every worker here; reload on change.
 
     Without REDIS_URL it starts the embedded server, which other commands in this folder find
     by themselves. Ctrl-C ends it all.
     """
     drain_seconds = duration("--drain-timeout", drain_timeout) or 0
+
+    import asyncio
 
     from bullq.settings import load_settings
     from bullq_cli.reloader import Reloader
@@ -51,6 +52,8 @@ def dev(
 def _server(settings: Settings) -> EmbeddedServer | None:
     """Give a share in the embedded server; None where REDIS_URL names one, which must answer."""
     if settings.redis_url is not None:
+        import asyncio
+
         asyncio.run(_check(settings.redis_url))
         return None
     from bullq.store.embedded import acquire_embedded

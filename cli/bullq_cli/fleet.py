@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from bullq.worker.worker import Worker
     from bullq_cli.signals import StopSignals
 
-_CLOSE_DEADLINE = 2.0  # seconds for connections, and for tasks that will not end
+_CLOSE_DEADLINE = 2.0  # seconds for connections
+_LAST_MOMENT = 0.5  # seconds for tasks that workers have cancelled in vain already
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +138,6 @@ def _abandon_tasks(loop: asyncio.AbstractEventLoop) -> None:
     for task in left:
         task.cancel()
     if left:
-        loop.run_until_complete(asyncio.wait(left, timeout=_CLOSE_DEADLINE))
+        loop.run_until_complete(asyncio.wait(left, timeout=_LAST_MOMENT))
         # What does not end even now is told as "returned"; asyncio would complain once more.
         loop.set_exception_handler(lambda *_: None)

@@ -35,9 +35,9 @@ def payload(argument: str | None) -> str:
 
 def _source(argument: str) -> tuple[str, str]:
     if argument == "-":
-        return sys.stdin.read(), "standard input"
+        return sys.stdin.read(), "Standard input"
     if not argument.startswith("@"):
-        return argument, "the payload"
+        return argument, "The payload"
     file = Path(argument[1:])
     try:
         return file.read_text(encoding="utf-8"), str(file)
@@ -54,7 +54,7 @@ def _malformed(source: str, text: str, error: json.JSONDecodeError) -> str:
     start = max(0, error.colno - 30)
     window = shown[start : start + 60]
     return (
-        f"{source[0].upper()}{source[1:]} is no JSON: {error.msg} ({where}).\n"
+        f"{source} is no JSON: {error.msg} ({where}).\n"
         f"  {window}\n"
         f"  {' ' * (error.colno - 1 - start)}^ here"
     )

@@ -54,7 +54,10 @@ def ls(
     ] = 20,
     to_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
-    """List the jobs of a queue, state by state; those that ended with the newest first."""
+    """List the jobs of a queue.
+
+    They come state by state; those that ended, the newest first.
+    """
 
     async def look(application: Bullq) -> list[JobDetail]:
         from bullq.protocol.states import LISTED_STATES, JobState
@@ -83,7 +86,10 @@ def show(
     ],
     to_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
-    """Show all fields of a job, the rows of its log and the tracebacks of failed attempts."""
+    """Show all that is known of a job.
+
+    That is all its fields, the rows of its log and the tracebacks of failed attempts.
+    """
 
     async def look(application: Bullq) -> list[dict[str, Any]]:
         from bullq.queues.inspect import show_job

@@ -27,7 +27,10 @@ def new(
     ],
     to_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
-    """Make a project folder with two jobs and a test, ready for `bullq dev`."""
+    """Make a project that runs at once.
+
+    It has two jobs, one of them recurring, a test, and a README that says what to type.
+    """
     folder = Path(name)
     project = folder.absolute().name
     if not _PROJECT_NAME.fullmatch(project):

@@ -103,6 +103,6 @@ def _lines(message: str) -> list[str]:
         return message.splitlines()
     sentences = re.split(r"(?<=[.?!]) (?=[A-Z])", message)
     if len(sentences) == 1 and len(message) > _WIDE:
-        sentences = message.split("; ", _ERROR_LINES - 1)
+        sentences = re.split(r"(?<=;) ", message, maxsplit=_ERROR_LINES - 1)
     head, rest = sentences[: _ERROR_LINES - 1], sentences[_ERROR_LINES - 1 :]
     return [*head, *([" ".join(rest)] if rest else [])]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +13,8 @@ T = TypeVar("T")
 
 def with_app(command: Callable[[Bullq], Awaitable[T]]) -> T:
     """Load the application, run *command* with it and close its connections."""
+    import asyncio
+
     from bullq.app import load_app
 
     app = load_app()

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+
+from tests.cli.conftest import Send
+from tests.support.commands import Project
+
+
+def test_a_job_is_sent_and_its_result_waited_for(project: Project) -> None:
+    with project.running("worker", "--queue", "default", "--queue", "data-sync") as worker:
+        worker.wait_for("worker started")
+
+        done = project.run("dispatch", "hello", '{"name": "Ada"}', "--wait", "10s")
+        assert (done.returncode, done.stdout) == (0, '"Hello, Ada!"\n'), done.stderr
+        assert done.stderr.startswith("queued default/hello ")
+
+        answer = project.answer("dispatch", "data-sync/pull-orders", "--wait", "10s")
+        assert answer["state"] == "completed"
+        assert answer["result"] == 1
+
+        done = project.run("dispatch", "fail", "--wait", "10s", "--json")
+        assert (done.returncode, done.stdout) == (1, "")
+        error = json.loads(done.stderr)["error"]
+        assert error["code"] == "job-failed"
+        assert "the till is closed" in error["message"]
+        assert project.answer("jobs", "show", error["id"])["state"] == "failed"
+
+
+def test_time_is_up(project: Project) -> None:
+    done = project.run("dispatch", "hello", "--wait", "10ms")
+    assert done.returncode == 5
+    assert "did not end within 0.01 s" in done.stderr
+    assert "'bullq jobs show " in done.stderr
+
+
+def test_the_payload_comes_from_a_file_or_standard_input(project: Project) -> None:
+    project.write("ada.json", '{"name": "Ada"}')
+    project.answer("dispatch", "hello", "@ada.json", "--id", "from-file")
+    done = project.run("dispatch", "hello", "-", "--id", "typed", typed='{"name": "Bob"}')
+    assert done.stdout == "queued default/hello typed\n"
+    found = {job["id"]: job["data"] for job in project.answer("jobs", "ls", "default")}
+    assert found == {"from-file": {"name": "Ada"}, "typed": {"name": "Bob"}}
+
+
+def test_options_reach_the_queue(project: Project) -> None:
+    project.answer("dispatch", "hello", "--delay", "1h30m", "--id", "late")
+    project.answer("dispatch", "default/hello", "--priority", "7", "--id", "first")
+    jobs = {job["id"]: job for job in project.answer("jobs", "ls", "default")}
+    assert (jobs["late"]["state"], jobs["late"]["delay_ms"]) == ("delayed", 5_400_000)
+    assert (jobs["first"]["state"], jobs["first"]["priority"]) == ("prioritized", 7)
+    assert jobs["first"]["data"] == {"name": "world"}
+
+
+def test_queues_and_jobs_are_listed(project: Project, send: Send) -> None:
+    first, second = send("hello", {"name": "Ada"}), send("fail")
+    project.run("worker", "--queue", "default", "--burst")
+    send("pull-orders", queue="data-sync")
+
+    rows = {row["name"]: row for row in project.answer("queues", "ls")}
+    assert list(rows) == ["default", "data-sync", "scheduled"]
+    assert (rows["default"]["completed"], rows["default"]["failed"]) == (1, 1)
+    assert (rows["data-sync"]["waiting"], rows["data-sync"]["concurrency"]) == (1, 2)
+    assert rows["default"]["paused"] is False
+    table = project.run("queues", "ls").stdout.splitlines()
+    assert table[0].split() == [
+        *("queue", "waiting", "active", "delayed", "priority", "failed", "completed"),
+        *("paused", "workers", "slots"),
+    ]
+    assert table[2].split() == ["data-sync", "1", "0", "0", "0", "0", "0", "no", "0", "2"]
+
+    states = ("--state", "failed", "--state", "completed")
+    jobs = project.answer("jobs", "ls", "default", *states)
+    assert [(job["id"], job["state"]) for job in jobs] == [(second, "failed"), (first, "completed")]
+    lines = project.run("jobs", "ls", "default", "--state", "failed").stdout.splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith(f"{second}  fail  failed  1/3 ")
+    assert lines[1].endswith("the till is closed")
+    empty = project.run("jobs", "ls", "scheduled")
+    assert (empty.returncode, empty.stdout, empty.stderr) == (0, "", "no jobs on scheduled\n")
+
+
+def test_everything_of_a_job_is_shown(project: Project, send: Send) -> None:
+    done_id, failed_id = send("hello", {"name": "Ada"}), send("fail")
+    project.run("worker", "--queue", "default", "--burst", "--name", "box")
+
+    shown = project.run("jobs", "show", done_id).stdout.splitlines()
+    for line in (
+        "job       default/hello",
+        f"id        {done_id}",
+        "state     completed",
+        "worker    box",
+        'payload   {"name": "Ada"}',
+        'result    "Hello, Ada!"',
+        "log       greeting Ada",
+    ):
+        assert line in shown
+    assert any(line.startswith("finished  20") and line.endswith("ago)") for line in shown)
+
+    failed = project.answer("jobs", "show", failed_id)
+    assert failed["failed_reason"] == "the till is closed"
+    assert "GiveUp: the till is closed" in failed["stacktrace"][0]
+    text = project.run("jobs", "show", f"default/{failed_id}").stdout
+    assert "reason    the till is closed" in text
+    assert "traceback 1 of 1\n" in text
+    assert "GiveUp: the till is closed" in text
