@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import redis
 
 from bullq import QueueSpec
 from tests.conftest import AppFactory
@@ -27,6 +29,10 @@ class Scenario:
     ends: str = "completed"
     count: int = 1
     concurrency: int = 1
+    stored: dict[str, str] = field(default_factory=dict)
+    """Fields to set on the first job's hash, as an earlier worker left them."""
+    tells_drained: bool = True
+    """Whether a Node worker tells each `drained`: it tells none while delayed jobs are left."""
 
     def __str__(self) -> str:
         return self.name
@@ -68,6 +74,9 @@ async def _run(
 ) -> Run:
     for number, (data, options) in enumerate(scenario.jobs, start=1):
         await node.add(QUEUE, data, **{"jobId": f"job-{number}", **options})
+    if scenario.stored:
+        with redis.Redis.from_url(url) as client:
+            client.hset(f"{node.prefix}:{QUEUE}:job-1", mapping=scenario.stored)
     async with worker:
         await node.events_until(QUEUE, scenario.ends, count=scenario.count)
     keys = left_behind(url, node.prefix)
@@ -83,6 +92,8 @@ async def _node_worker(scenario: Scenario, node: NodeSide) -> AsyncIterator[None
 
 
 _RETRY = {"attempts": 2, "backoff": {"type": "fixed", "delay": 50}}
+_EXPONENTIAL = {"backoff": {"type": "exponential", "delay": 20}}
+_LATER = {"delay": 2_100}
 _OK: dict[str, Any] = {"result": 1}
 
 SCENARIOS = [
@@ -111,4 +122,37 @@ SCENARIOS = [
     ),
     Scenario("keep logs", [({"log": ["a", "b", "c"]}, {"keepLogs": 2})]),
     Scenario("deduplicated", [(_OK, {"deduplication": {"id": "one"}}) for _ in range(2)]),
+    Scenario(
+        "deduplicated while active",
+        [
+            ({"result": n}, {"deduplication": {"id": "one", "keepLastIfActive": True}})
+            for n in (1, 2)
+        ],
+    ),
+    Scenario("deduplicated for a time", [(_OK, {"deduplication": {"id": "one", "ttl": 60_000}})]),
+    Scenario("retry of a prioritised job", [({"failures": 1}, {"priority": 2, **_RETRY})]),
+    Scenario("exponential", [({"failures": 2}, {**_EXPONENTIAL, "attempts": 3})]),
+    Scenario("backoff as a number", [({"failures": 1}, {"attempts": 2, "backoff": 30})]),
+    Scenario(
+        "keep for a second",
+        [
+            (_OK, {"removeOnComplete": {"age": 1}}),
+            (_OK, {"removeOnComplete": {"age": 1}, **_LATER}),
+        ],
+        count=2,
+        tells_drained=False,
+    ),
+    Scenario(
+        "stalled too often",
+        [(_OK, {"attempts": 3})],
+        "failed",
+        stored={"defa": "job stalled more than allowable limit", "stc": "2", "ats": "2"},
+    ),
+    Scenario(
+        "attempts of an older client",
+        [({"failures": 9}, {"attempts": 3})],
+        "failed",
+        stored={"attemptsMade": "2"},
+    ),
+    Scenario("many at once", [(_OK, {}) for _ in range(30)], count=30, concurrency=1),
 ]

@@ -44,19 +44,39 @@ async def test_global_concurrency_set_in_node_lets_jobs_follow_without_gaps(
     assert took < 2000
 
 
-async def test_the_rate_limit_of_a_worker_is_used_to_the_full(
-    node: NodeSide, make_app: AppFactory, record_property: Any
+@pytest.mark.parametrize("set_by", ["the worker", "Node"])
+async def test_a_rate_limit_is_used_to_the_full(
+    node: NodeSide, make_app: AppFactory, record_property: Any, set_by: str
 ) -> None:
-    spec = QueueSpec(name="default", rate_limit=RateLimit(2, 0.5))
-    app = make_app(playing(), queues=[spec])
+    limit = RateLimit(2, 0.5) if set_by == "the worker" else None
+    app = make_app(playing(), queues=[QueueSpec(name="default", rate_limit=limit)])
+    if limit is None:
+        await node.queue("default", "setGlobalRateLimit", 2, 500)
     ids = [await node.add("default", {}) for _ in range(6)]
     async with running_worker(app, "default"):
         jobs = await all_ended(node, ids)
     begun = sorted(job["processedOn"] for job in jobs)
     took = max(job["finishedOn"] for job in jobs) - begun[0]
-    record_property("6 jobs at 2 per 500 ms: ms in all", took)
-    assert all(later - begun[index] >= 500 for index, later in enumerate(begun[2:]))
+    record_property(f"6 jobs at 2 per 500 ms, limit of {set_by}: ms in all", took)
+    # A window opens with its first job; another millisecond passes until that job's own time.
+    windows = begun[::2]
+    assert all(later - earlier >= 499 for earlier, later in itertools.pairwise(windows))
     assert took <= 1200
+
+
+async def test_a_queue_limited_by_hand_in_node_goes_on_in_time(
+    node: NodeSide, make_app: AppFactory, record_property: Any
+) -> None:
+    app = make_app(playing())
+    async with running_worker(app, "default"):
+        # Without a limit there is nothing to exhaust, in Node as well.
+        await node.queue("default", "setGlobalRateLimit", 100, 100)
+        await node.queue("default", "rateLimit", 300)
+        job_id = await node.add("default", {})
+        job = await node.ended("default", job_id)
+    waited = job["processedOn"] - job["timestamp"]
+    record_property("rateLimit(300): ms until the next job", waited)
+    assert 200 <= waited < 500
 
 
 async def test_a_delayed_job_begins_when_it_is_due(
