@@ -22,7 +22,7 @@ def dispatch(
     *,
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="The job: queue/name, or name if one queue has it."),
+        typer.Argument(help="The job: queue/name, or name if one queue has it."),
     ],
     data: Annotated[
         str | None,

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Look at jobs.", invoke_without_command=True)
 
-_LONGEST_REASON = 60  # characters of a failure in a list
-
 
 class State(StrEnum):
     """The states that can be asked for."""
@@ -44,7 +42,7 @@ def _root(context: typer.Context) -> None:
 @app.command("ls")
 def ls(
     *,
-    queue: Annotated[str, typer.Argument(metavar="QUEUE", help="The queue.")],
+    queue: Annotated[str, typer.Argument(help="The queue.")],
     state: Annotated[
         list[State] | None,
         typer.Option("--state", "-s", help="Only jobs in this state; repeat for more."),
@@ -71,8 +69,9 @@ def ls(
     if to_json:
         output.as_json(jobs)
     elif jobs:
-        columns = ["id", "name", "state", "tries", "added", "took", "reason"]
-        output.table(columns, [_row(job) for job in jobs])
+        columns = ["id", "name", "state", "tries", "added", "took"]
+        reasons = [" ".join((job["failed_reason"] or "").split()) for job in jobs]
+        output.table(columns, [_row(job) for job in jobs], notes=("reason", reasons))
     else:
         output.note(f"no jobs on {queue}" + (f" that are {', '.join(state)}" if state else ""))
 
@@ -82,7 +81,7 @@ def show(
     *,
     job: Annotated[
         str,
-        typer.Argument(metavar="[QUEUE/]ID", help="The job; without a queue, in all."),
+        typer.Argument(help="The job: queue/id, or id to search all queues."),
     ],
     to_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
@@ -163,7 +162,6 @@ def _parsed(text: str) -> Any:
 
 
 def _row(job: dict[str, Any]) -> list[str]:
-    reason = " ".join((job["failed_reason"] or "").split())
     return [
         job["id"],
         job["name"],
@@ -171,7 +169,6 @@ def _row(job: dict[str, Any]) -> list[str]:
         f"{job['attempts_made']}/{job['attempts']}",
         _ago(job["added_ms"]),
         _took(job),
-        reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 3]}...",
     ]
 
 
@@ -193,7 +190,7 @@ def _show(job: dict[str, Any]) -> None:
         "worker": job["worker"],
         "progress": None if job["progress"] == 0 else _compact(job["progress"]),
         "payload": _compact(job["data"]),
-        "result": None if job["finished_ms"] is None else _compact(job["result"]),
+        "result": None if job["state"] != "completed" else _compact(job["result"]),
         "reason": job["failed_reason"],
         "options": _compact(job["options"]),
     }

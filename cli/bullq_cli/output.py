@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,29 +36,49 @@ def as_json(value: Any) -> None:
     line(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: int = 0) -> None:
-    """Print a table; its last *numbers* columns are aligned to the right."""
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    numbers: int = 0,
+    notes: tuple[str, Sequence[str]] | None = None,
+) -> None:
+    """Print a table; its last *numbers* columns are aligned to the right.
+
+    *notes* are a name and a text for each row, too long for a column: on a terminal each goes
+    on a line below its row. In a pipe, where lines have any length, it is the last column.
+    """
+    on_terminal = sys.stdout.isatty()
+    if notes is not None and not on_terminal:
+        columns = [*columns, notes[0]]
+        rows = [[*row, note] for row, note in zip(rows, notes[1], strict=True)]
+    head, *lines = _rendered(columns, rows, numbers, None if on_terminal else _PIPE_WIDTH)
+    line(head)
+    for position, text in enumerate(lines):
+        line(text)
+        if notes is not None and on_terminal and notes[1][position]:
+            line(f"  {notes[1][position]}")
+
+
+def _rendered(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], numbers: int, width: int | None
+) -> list[str]:
+    """Lay a table out, a line for each row."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    on_terminal = sys.stdout.isatty()
-    grid = Table(box=None, pad_edge=False, padding=(0, 1 if on_terminal else 2, 0, 0))
+    grid = Table(box=None, pad_edge=False, padding=(0, 1 if width is None else 2, 0, 0))
     for position, name in enumerate(columns):
         is_number = position >= len(columns) - numbers
-        is_last = position == len(columns) - 1
-        grid.add_column(
-            Text(name, style="bold"),
-            justify="right" if is_number else "left",
-            no_wrap=is_number or not is_last,
-            overflow="ellipsis",
-        )
+        justify: Literal["right", "left"] = "right" if is_number else "left"
+        grid.add_column(Text(name, style="bold"), justify=justify, no_wrap=True)
     for row in rows:
         grid.add_row(*(Text(str(cell)) for cell in row))
-    console = Console(width=None if on_terminal else _PIPE_WIDTH, highlight=False)
+    console = Console(width=width, highlight=False)
     with console.capture() as printed:
         console.print(grid)
-    line("\n".join(text.rstrip() for text in printed.get().splitlines()))
+    return [text.rstrip() for text in printed.get().splitlines()]
 
 
 def error(problem: CommandError, *, to_json: bool = False) -> None:
