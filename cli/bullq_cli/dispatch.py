@@ -22,12 +22,12 @@ def dispatch(
     *,
     name: Annotated[
         str,
-        typer.Argument(help="The job: queue/name, or name if one queue has it."),
+        typer.Argument(metavar="NAME", help="The job: queue/name, or name if one queue has it."),
     ],
     data: Annotated[
         str | None,
         typer.Argument(
-            metavar="[JSON|@FILE|-]",
+            metavar="JSON|@FILE|-",
             help="The payload: JSON, a file of it, or - for standard input. Default: {}.",
         ),
     ] = None,

@@ -42,10 +42,16 @@ def _root(context: typer.Context) -> None:
 @app.command("ls")
 def ls(
     *,
-    queue: Annotated[str, typer.Argument(help="The queue.")],
+    queue: Annotated[str, typer.Argument(metavar="QUEUE", help="The queue.")],
     state: Annotated[
         list[State] | None,
-        typer.Option("--state", "-s", help="Only jobs in this state; repeat for more."),
+        typer.Option(
+            "--state",
+            "-s",
+            metavar="STATE",
+            help="Only waiting, active, prioritized, delayed, waiting-children, completed or failed "
+            "jobs; repeat for more.",
+        ),
     ] = None,
     limit: Annotated[
         int, typer.Option(min=1, metavar="N", help="How many jobs of each state at most.")
@@ -81,7 +87,7 @@ def show(
     *,
     job: Annotated[
         str,
-        typer.Argument(help="The job: queue/id, or id to search all queues."),
+        typer.Argument(metavar="ID", help="The job: queue/id, or id to search all queues."),
     ],
     to_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:

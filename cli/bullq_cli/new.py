@@ -22,7 +22,9 @@ _RENAMED = {"gitignore": ".gitignore"}  # build tools would obey it under its re
 
 def new(
     *,
-    name: Annotated[str, typer.Argument(help="The folder of the project, new or empty.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The folder of the project, new or empty.")
+    ],
     to_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
     """Make a project that runs at once.
