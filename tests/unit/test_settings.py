@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bullq.errors import SettingsError
-from bullq.settings import Settings, load_settings, mask_url, nearest
+from bullq.settings import QueueOptions, Settings, load_settings, mask_url, nearest
 
 Load = Callable[..., Settings]
 
@@ -98,6 +98,37 @@ def test_an_impossible_value_is_refused_by_variable_value_and_what_is_allowed(
     sentence = refusal(load, **{variable: value})
     assert sentence.startswith(f"{variable}={value!r} is not possible: ")
     assert allowed in sentence
+
+
+@pytest.mark.parametrize(
+    ("option", "least", "too_little"),
+    [
+        ("concurrency", "1", "0"),
+        ("lock_duration", "1s", "999ms"),
+        ("stalled_interval", "1s", "999ms"),
+        ("max_stalled_count", "0", "-1"),
+        ("attempts", "1", "0"),
+        ("backoff_jitter", "0", "-0.1"),
+        ("rate_limit_max", "1", "0"),
+        ("rate_limit_duration", "1ms", "0"),
+        ("keep_completed", "0", "-1"),
+        ("keep_completed_for", "1s", "999ms"),
+        ("keep_failed", "0", "-1"),
+        ("keep_failed_for", "1s", "999ms"),
+        ("keep_logs", "1", "0"),
+        ("job_timeout", "1ms", "0"),
+    ],
+)
+def test_each_option_of_a_queue_has_its_least_value(
+    load: Load, option: str, least: str, too_little: str
+) -> None:
+    variable = f"BULLQ_QUEUES__DEFAULT__{option.upper()}"
+    assert getattr(load(**{variable: least}).queues["default"], option) is not None
+    assert f"{variable}={too_little!r} is not possible" in refusal(load, **{variable: too_little})
+
+
+def test_every_option_of_a_queue_can_be_left_to_its_spec() -> None:
+    assert set(QueueOptions().model_dump().values()) == {None}
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest_and_the_known_ones(load: Load) -> None:

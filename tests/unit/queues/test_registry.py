@@ -6,6 +6,7 @@ from bullq.errors import SettingsError, UnknownQueueError
 from bullq.queues.registry import QueueRegistry
 from bullq.queues.spec import DATA_SYNC, QueueSpec
 from bullq.settings import QueueOptions
+from bullq.store.connection import Store
 
 MAIL = QueueSpec(name="mail", concurrency=7)
 
@@ -52,3 +53,14 @@ def test_an_unknown_queue_is_refused_with_the_nearest_and_the_known_ones() -> No
     assert str(caught.value) == (
         "No queue is called 'defualt'; did you mean default? known: default, data-sync, scheduled"
     )
+
+
+async def test_a_live_queue_is_made_once_and_connects_only_when_used() -> None:
+    queues = QueueRegistry([MAIL], prefix="mine")
+    store = Store("redis://127.0.0.1:1")
+    live = queues.live("mail", store)
+    assert live is queues.live("mail", store)
+    assert (live.spec, live.keys.base) == (MAIL, "mine:mail:")
+    with pytest.raises(UnknownQueueError):
+        queues.live("nowhere", store)
+    await store.aclose()
