@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bullmq.job import Job as OfficialJob
 
 from bullq.errors import InvalidOptionError, JobDefinitionError, PayloadError, StoreUnavailable
+from bullq.protocol.record import CorruptRecord, JobRecord
 from bullq.queues.options import job_options
 from bullq.queues.schedules import OWN_PREFIX, Schedule, ensure_schedule, remove_schedule
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bullq.jobs.job import Job
-    from bullq.protocol.record import JobRecord
     from bullq.queues.queue import JobQueue
     from bullq.telemetry.hooks import Observer
 
@@ -63,23 +63,28 @@ async def move_on(queue: JobQueue, record: JobRecord) -> None:
     """Queue the run after this one, for a job that a schedule has made.
 
     Waits for as long as Redis does not serve: a recurring job whose next run is not queued has
-    ended for ever.
+    ended for ever. Raises CorruptRecord where the next run cannot be told, as with the cron
+    syntax that only Node has (`H`): a job that fails is seen, a schedule that just ends is not.
     """
-    scheduler = queue.live.jobScheduler
-    official = OfficialJob.fromJSON(queue.live, dict(record.fields), record.id)
-    while True:
-        try:
-            with queue.store.errors():
-                await scheduler.upsertJobScheduler(
-                    record.scheduler_id,
-                    record.options.get("repeat"),
-                    record.name,
-                    json.loads(record.data),
-                    official.opts,
-                    override=False,
-                    producer_id=record.id,
-                )
-        except StoreUnavailable:
+    try:
+        official = OfficialJob.fromJSON(queue.live, dict(record.fields), record.id)
+        data, repeat = json.loads(record.data), record.options.get("repeat")
+        following = (repeat, record.name, data, official.opts)
+        while not await _upserted(queue, record, following):  # noqa: ASYNC110 - nobody tells when
             await asyncio.sleep(_PAUSE)
-        else:
-            return
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise CorruptRecord(
+            f"the schedule {record.scheduler_id!r} cannot go on, so its run was not begun: {error}"
+        ) from error
+
+
+async def _upserted(queue: JobQueue, record: JobRecord, following: tuple[Any, ...]) -> bool:
+    """Queue the next run; tell whether Redis did it."""
+    try:
+        with queue.store.errors():
+            await queue.live.jobScheduler.upsertJobScheduler(
+                record.scheduler_id, *following, override=False, producer_id=record.id
+            )
+    except StoreUnavailable:
+        return False
+    return True

@@ -48,3 +48,18 @@ async def test_a_recurring_job_declared_in_bullq_goes_on_in_node(
     assert len(by_node) >= 3
     assert {job["repeatJobKey"] for job in by_node} == {"bullq-play"}
     assert {job["opts"]["attempts"] for job in by_node} == {3}
+
+
+async def test_a_schedule_in_a_syntax_of_node_alone_fails_its_run_once_and_says_why(
+    node: NodeSide, make_app: AppFactory
+) -> None:
+    app = make_app(playing())
+    template = {"name": "play", "data": {}, "opts": {"attempts": 3}}
+    hashed = await node.queue(
+        "default", "upsertJobScheduler", "hashed", {"pattern": "H H * * *"}, template
+    )
+    await node.job("default", hashed["id"], "promote")
+    async with running_worker(app, "default"):
+        job = await node.ended("default", hashed["id"], "failed")
+    assert job["failedReason"].startswith("the schedule 'hashed' cannot go on")
+    assert job["attemptsMade"] == 1
