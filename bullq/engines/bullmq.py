@@ -79,9 +79,9 @@ class BullmqContext(Context):
 
     async def close(self) -> None:
         """Wait until everything written so far is on record; later writes are dropped."""
+        self._closed = True
         if self._writer is not None:
             await self._writer
-        self._closed = True
 
     def _write(self, write: Callable[[], Awaitable[int]]) -> None:
         if threading.get_ident() == self._thread:

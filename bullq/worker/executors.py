@@ -54,9 +54,12 @@ async def _in_thread(job: Job[Any, Any], arguments: tuple[Any, ...]) -> Any:
 
 
 def _carriable(error: BaseException) -> BaseException:
-    """Give an error that a future can carry: asyncio refuses StopIteration."""
-    if isinstance(error, StopIteration):
-        carried = RuntimeError("the job raised StopIteration")
+    """Give an error that a future can carry: these two have a meaning of their own to coroutines.
+
+    asyncio refuses StopIteration, and GeneratorExit would end those that wait for the job.
+    """
+    if isinstance(error, StopIteration | GeneratorExit):
+        carried = RuntimeError(f"the job raised {type(error).__name__}")
         carried.__cause__ = error
         return carried
     return error
