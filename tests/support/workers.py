@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ class Recorder(Observer):
 
     def __init__(self) -> None:
         self.told: list[Told] = []
+        self.counts: Counter[str] = Counter()
         self._changed = asyncio.Event()
         for name in [name for name in vars(Observer) if not name.startswith("_")]:
             setattr(self, name, self._hear(name))
@@ -36,6 +38,7 @@ class Recorder(Observer):
     def _hear(self, name: str) -> Callable[..., None]:
         def hear(*arguments: Any) -> None:
             self.told.append(Told(name, arguments))
+            self.counts[name] += 1
             self._changed.set()
 
         return hear
@@ -46,7 +49,7 @@ class Recorder(Observer):
     async def wait_for(self, what: str, count: int = 1, deadline: float = DEADLINE) -> list[Told]:
         """Wait until *what* was told *count* times."""
         async with asyncio.timeout(deadline):
-            while len(self.all(what)) < count:
+            while self.counts[what] < count:
                 self._changed.clear()
                 await self._changed.wait()
         return self.all(what)
