@@ -56,8 +56,6 @@ def run(arguments: list[str] | None = None) -> int:
         code = ExitCode.INTERRUPTED
     except typer.Abort:
         code = ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        code = ExitCode.OK  # whoever read our output has enough of it
     except Exception as error:  # noqa: BLE001 - all of them are told here
         problem = as_command_error(error)
         if problem is None:
@@ -74,7 +72,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _leave_threads(code: int) -> None:
     """End the process here if threads would keep it: a job's own may never end."""
-    output.flush()
     others = [thread for thread in threading.enumerate() if not thread.daemon]
     if len(others) > 1:
+        sys.stdout.flush()  # jobs print, too
         os._exit(code)

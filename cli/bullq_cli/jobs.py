@@ -49,8 +49,8 @@ def ls(
             "--state",
             "-s",
             metavar="STATE",
-            help="Only waiting, active, prioritized, delayed, waiting-children, completed or failed "
-            "jobs; repeat for more.",
+            help="Only waiting, active, prioritized, delayed, waiting-children, completed or "
+            "failed jobs; repeat for more.",
         ),
     ] = None,
     limit: Annotated[

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,14 +21,12 @@ _PIPE_WIDTH = 10_000  # columns: whoever reads a pipe wants no line broken
 
 def line(text: str = "") -> None:
     """Print one line of a command's answer."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    _write(sys.stdout, text)
 
 
 def note(text: str) -> None:
     """Print one line beside the answer, where it does not disturb a pipe."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    _write(sys.stderr, text)
 
 
 def as_json(value: Any) -> None:
@@ -107,14 +105,14 @@ def unexpected(problem: BaseException, *, to_json: bool = False) -> None:
     note("".join(traceback.format_exception(problem)).rstrip())
 
 
-def flush() -> None:
-    """Hand what was printed to whoever reads it; one that has gone is no error."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            # The interpreter would try again at its end, and complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def _write(stream: TextIO, text: str) -> None:
+    """Write a line at once; that its reader has gone, having read enough, is no error."""
+    try:
+        stream.write(f"{text}\n")
+        stream.flush()
+    except BrokenPipeError:
+        # What is left in the buffer, and all that follows, goes where nobody misses it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _lines(message: str) -> list[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -53,7 +54,7 @@ def test_every_command_has_help_and_stands_in_the_documentation(path: str) -> No
     options = [option for option in command.params if not getattr(option, "hidden", False)]
     assert [option.name for option in options if not option.help] == []
     missing = [option.opts[0] for option in options if option.param_type_name == "option"]
-    assert [option for option in missing if f"`{option}" not in section] == []
+    assert [option for option in missing if not re.search(rf"{option}\b", section)] == []
     assert "--json" in missing
 
 
@@ -66,7 +67,7 @@ def test_every_exit_code_stands_in_the_documentation() -> None:
     assert [code for code in ExitCode if f"| {code.value} |" not in DOCUMENT] == []
 
 
-def test_help_imports_nothing_slow(record_property: pytest.FixtureRequest) -> None:
+def test_help_imports_nothing_slow() -> None:
     code = f"""
 import json, sys
 from bullq_cli import main
