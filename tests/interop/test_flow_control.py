@@ -8,11 +8,13 @@ import pytest
 
 from bullq import QueueSpec, RateLimit
 from tests.conftest import AppFactory
+from tests.interop.conftest import BOTH_VERSIONS
 from tests.interop.node_side import NodeSide
 from tests.interop.play import playing
 from tests.support.workers import running_worker
 
 
+@BOTH_VERSIONS
 async def test_pause_and_resume_in_node_stop_and_start_a_bullq_worker(
     node: NodeSide, make_app: AppFactory
 ) -> None:
@@ -29,7 +31,7 @@ async def test_pause_and_resume_in_node_stop_and_start_a_bullq_worker(
 
 
 async def test_global_concurrency_set_in_node_lets_jobs_follow_without_gaps(
-    node: NodeSide, make_app: AppFactory, record_property: Any
+    node: NodeSide, make_app: AppFactory, record_testsuite_property: Any
 ) -> None:
     app = make_app(playing(), queues=[QueueSpec(name="default", concurrency=4)])
     await node.queue("default", "setGlobalConcurrency", 1)
@@ -39,14 +41,14 @@ async def test_global_concurrency_set_in_node_lets_jobs_follow_without_gaps(
     spans = sorted((job["processedOn"], job["finishedOn"]) for job in jobs)
     gaps = [begin - end for (_, end), (begin, _) in itertools.pairwise(spans)]
     took = spans[-1][1] - spans[0][0]
-    record_property("4 jobs of 100 ms, global concurrency 1: ms in all", took)
+    record_testsuite_property("4 jobs of 100 ms, global concurrency 1: ms in all", took)
     assert min(gaps) >= 0
     assert took < 2000
 
 
 @pytest.mark.parametrize("set_by", ["the worker", "Node"])
 async def test_a_rate_limit_is_used_to_the_full(
-    node: NodeSide, make_app: AppFactory, record_property: Any, set_by: str
+    node: NodeSide, make_app: AppFactory, record_testsuite_property: Any, set_by: str
 ) -> None:
     limit = RateLimit(2, 0.5) if set_by == "the worker" else None
     app = make_app(playing(), queues=[QueueSpec(name="default", rate_limit=limit)])
@@ -57,7 +59,7 @@ async def test_a_rate_limit_is_used_to_the_full(
         jobs = await all_ended(node, ids)
     begun = sorted(job["processedOn"] for job in jobs)
     took = max(job["finishedOn"] for job in jobs) - begun[0]
-    record_property(f"6 jobs at 2 per 500 ms, limit of {set_by}: ms in all", took)
+    record_testsuite_property(f"6 jobs at 2 per 500 ms, limit of {set_by}: ms in all", took)
     # A window opens with its first job; another millisecond passes until that job's own time.
     windows = begun[::2]
     assert all(later - earlier >= 499 for earlier, later in itertools.pairwise(windows))
@@ -65,7 +67,7 @@ async def test_a_rate_limit_is_used_to_the_full(
 
 
 async def test_a_queue_limited_by_hand_in_node_goes_on_in_time(
-    node: NodeSide, make_app: AppFactory, record_property: Any
+    node: NodeSide, make_app: AppFactory, record_testsuite_property: Any
 ) -> None:
     app = make_app(playing())
     async with running_worker(app, "default"):
@@ -75,19 +77,19 @@ async def test_a_queue_limited_by_hand_in_node_goes_on_in_time(
         job_id = await node.add("default", {})
         job = await node.ended("default", job_id)
     waited = job["processedOn"] - job["timestamp"]
-    record_property("rateLimit(300): ms until the next job", waited)
+    record_testsuite_property("rateLimit(300): ms until the next job", waited)
     assert 200 <= waited < 500
 
 
 async def test_a_delayed_job_begins_when_it_is_due(
-    node: NodeSide, make_app: AppFactory, record_property: Any
+    node: NodeSide, make_app: AppFactory, record_testsuite_property: Any
 ) -> None:
     app = make_app(playing())
     async with running_worker(app, "default"):
         job_id = await node.add("default", {}, delay=700)
         job = await node.ended("default", job_id)
     late = job["processedOn"] - job["timestamp"] - 700
-    record_property("delay of 700 ms: ms late", late)
+    record_testsuite_property("delay of 700 ms: ms late", late)
     assert 0 <= late < 50
 
 

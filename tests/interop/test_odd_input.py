@@ -91,6 +91,19 @@ async def test_options_that_are_null_do_not_harm_a_job(
     assert job["failedReason"] == "failure 1"
 
 
+async def test_a_backoff_that_only_its_producer_knows_ends_the_job_and_says_so(
+    node: NodeSide, make_app: AppFactory
+) -> None:
+    app = make_app(playing())
+    async with running_worker(app, "default"):
+        backoff = {"type": "mine", "delay": 5}
+        job_id = await node.add("default", {"failures": 1}, attempts=3, backoff=backoff)
+        job = await node.ended("default", job_id, "failed")
+    assert job["failedReason"] == "failure 1"
+    assert job["attemptsMade"] == 1
+    assert "Not tried again: the job's backoff" in job["stacktrace"][0]
+
+
 @pytest.mark.parametrize("put", ["lpush", "rpush"])
 async def test_an_id_without_a_job_is_discarded_and_the_worker_goes_on(
     node: NodeSide, make_app: AppFactory, put: str
