@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from bullq.errors import ResultGone, StoreUnavailable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _BLOCK_MS = 5_000
 _ANSWER_MARGIN = 2.0  # seconds beyond the block within which Redis has to answer
+_LAST_LOOK = 0.25  # seconds, once time is up
 _PAGE = 500
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 1.0  # seconds between attempts to reconnect
 
@@ -46,8 +48,11 @@ class ResultWatcher:
                 # Whatever ends from here on is heard; what ended before is on record.
                 return await self._ended_before(job_id, since_ms) or await future
         except TimeoutError:
-            if ended := await self._ended_before(job_id, since_ms):
-                return ended
+            # It may have ended all the same. A Redis that does not answer holds nobody up for long.
+            with contextlib.suppress(TimeoutError, StoreUnavailable):
+                async with asyncio.timeout(_LAST_LOOK):
+                    if ended := await self._ended_before(job_id, since_ms):
+                        return ended
             raise
         finally:
             self._leave(job_id, future)
