@@ -77,7 +77,13 @@ class NodeProcess:
                 future.set_result(answer["value"])
         for future in (self._ready, *self._asked.values()):
             if not future.done():
-                future.set_exception(NodeError("the Node process has ended"))
+                future.set_exception(NodeError(f"the Node process has ended: {self._last_words()}"))
+
+    def _last_words(self) -> str:
+        if self._errors.closed:
+            return "killed"
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace")[-2000:]
 
 
 class NodeError(Exception):

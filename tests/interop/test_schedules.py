@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
 from tests.conftest import AppFactory
 from tests.interop.conftest import BOTH_VERSIONS
 from tests.interop.node_side import NodeSide
@@ -48,6 +50,19 @@ async def test_a_recurring_job_declared_in_bullq_goes_on_in_node(
     assert len(by_node) >= 3
     assert {job["repeatJobKey"] for job in by_node} == {"bullq-play"}
     assert {job["opts"]["attempts"] for job in by_node} == {3}
+
+
+@pytest.mark.parametrize("node", ["5.81"], indirect=True)
+async def test_a_repeatable_job_of_5_81_goes_on_without_its_data(
+    node: NodeSide, make_app: AppFactory
+) -> None:
+    # As a worker of Node 6.7 leaves it: docs/compatibility.md says to use job schedulers.
+    app = make_app(playing())
+    await node.add("default", {"result": "once"}, repeat={"every": 1000})
+    async with running_worker(app, "default"):
+        events = await node.events_until("default", "completed", count=2)
+    results = [event["returnvalue"] for event in events if event["event"] == "completed"]
+    assert results[:2] == ["once", None]
 
 
 async def test_a_schedule_in_a_syntax_of_node_alone_fails_its_run_once_and_says_why(
