@@ -96,9 +96,6 @@ def test_everything_of_a_job_is_shown(project: Project, send: Send) -> None:
         assert line in shown
     assert any(line.startswith("finished  20") and line.endswith("ago)") for line in shown)
 
-    failed = project.answer("jobs", "show", failed_id)
-    assert failed["failed_reason"] == "the till is closed"
-    assert "GiveUp: the till is closed" in failed["stacktrace"][0]
     text = project.run("jobs", "show", f"default/{failed_id}").stdout
     assert "reason    the till is closed" in text
     assert "traceback 1 of 1\n" in text

