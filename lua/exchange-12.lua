@@ -1,9 +1,10 @@
 --[[
   Settle jobs that have ended and claim new ones, in one call and in this order.
 
-  Every change of state is made by BullMQ's own scripts, whose text is read from the installed
-  package and wrapped as functions below, so that what is left in Redis is what they leave.
-  Time is the server's.
+  Changes of state are made by BullMQ's own scripts, whose text is read from the installed
+  package and wrapped as functions below, so that what is left in Redis is what they leave. The
+  common job takes a shorter way (includes/plain*.lua) that leaves the same; it is open only
+  where the installed scripts are those it was proven against. Time is the server's.
 
     KEYS[1]  wait
     KEYS[2]  active
@@ -25,7 +26,10 @@
                fields  msgpacked flat list of fields to set on the job, or absent
              and by verb:
                finish  target 'completed' | 'failed', property 'returnvalue' | 'failedReason',
-                       value, options (msgpacked, as moveToFinished takes them)
+                       value, options (msgpacked, as moveToFinished takes them),
+                       attempts (how many there are in all), keep (0: remove the job, -1: keep
+                       all, absent: trim the finished jobs), run (the number that neighbours
+                       with the same trimming share: its last one trims for all)
                retry   push 'LPUSH' | 'RPUSH'
                delay   delay (ms), skipAttempt '1' | '0'
     ARGV[2]  msgpack map of the claim:
@@ -35,8 +39,10 @@
                name          the worker's name
                resent        true when an earlier call with these tokens went unanswered:
                              what it claimed is found by its locks and given again
+               plain         true where the shorter way is open
+               now           ms since the epoch to take for the time, or absent: the server's
 
-  Returns {server time in ms,
+  Returns {time in ms,
            one answer per settlement: a number, negative when refused, or an error's text,
            claimed jobs as {id, token, HGETALL},
            ms until the rate limit ends or 0,
@@ -48,11 +54,16 @@
 --- @official moveJobFromActiveToWait-9
 --- @official moveToActive-11
 
-local WAIT, ACTIVE, PRIORITIZED, EVENTS, STALLED, LIMITER = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local DELAYED, PAUSED, META, PC, MARKER, BASE = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local WAIT, ACTIVE, PRIORITIZED, EVENTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local STALLED, LIMITER, DELAYED, PAUSED = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local META, PC, MARKER, BASE = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 
+local claim = cmsgpack.unpack(ARGV[2])
 local clock = redis.call("TIME")
-local now = string.format("%.0f", clock[1] * 1000 + math.floor(clock[2] / 1000))
+local now = string.format("%.0f", claim.now or clock[1] * 1000 + math.floor(clock[2] / 1000))
+
+--- @include plainFinish
+--- @include plainClaim
 
 local settle = {}
 
@@ -97,22 +108,40 @@ end
 -- here. Met later, its refusal would be taken for the answer to one settlement.
 redis.call("DEL", BASE)
 
+local settlements = cmsgpack.unpack(ARGV[1])
+if claim.plain then
+  trimOncePerRun(settlements)
+end
+
 local settled = {}
-for index, job in ipairs(cmsgpack.unpack(ARGV[1])) do
-  local ok, answer = pcall(settle[job.verb], job, BASE .. job.id)
-  if not ok then
-    answer = type(answer) == "table" and answer.err or tostring(answer)
+local lastWasPlain = false
+for index, job in ipairs(settlements) do
+  local jobKey = BASE .. job.id
+  local answer = claim.plain and job.verb == "finish" and plainFinish(job, jobKey)
+  local plain = answer and true
+  if not answer then
+    local ok
+    ok, answer = pcall(settle[job.verb], job, jobKey)
+    if not ok then
+      answer = type(answer) == "table" and answer.err or tostring(answer)
+    end
+  end
+  if type(answer) == "number" and answer >= 0 then
+    lastWasPlain = plain
   end
   settled[index] = answer
 end
+-- Until the last of them was settled, the others were active: the queue was not drained before.
+if lastWasPlain then
+  plainDrained()
+end
 
-local claim = cmsgpack.unpack(ARGV[2])
 local claimed = {}
-local wanted = {}
+local wanted = claim.tokens or {}
 
 if claim.resent then
   local open = {}
-  for _, token in ipairs(claim.tokens) do
+  for _, token in ipairs(wanted) do
     open[token] = true
   end
   for _, id in ipairs(redis.call("LRANGE", ACTIVE, 0, -1)) do
@@ -122,17 +151,25 @@ if claim.resent then
       claimed[#claimed + 1] = {id, token, redis.call("HGETALL", BASE .. id)}
     end
   end
-  for _, token in ipairs(claim.tokens) do
+  wanted = {}
+  for _, token in ipairs(claim.tokens or {}) do
     if open[token] then
       wanted[#wanted + 1] = token
     end
   end
-else
-  wanted = claim.tokens
+end
+
+local begin = 1
+if claim.plain then
+  for _, job in ipairs(plainClaim(wanted, claim)) do
+    claimed[#claimed + 1] = job
+    begin = begin + 1
+  end
 end
 
 local limitedFor, nextDelayed = 0, 0
-for _, token in ipairs(wanted) do
+for index = begin, #wanted do
+  local token = wanted[index]
   local answer = moveToActive(
     {WAIT, ACTIVE, PRIORITIZED, EVENTS, STALLED, LIMITER, DELAYED, PAUSED, META, PC, MARKER},
     {BASE, now, cmsgpack.pack({

@@ -75,7 +75,13 @@ class Finish(Settlement):
             "property": "returnvalue" if self.completed else "failedReason",
             "value": self.value,
             "options": _packed(options),
+            "attempts": self.attempts,
         }
+
+    @property
+    def trims(self) -> bool:
+        """Whether the retention can ask for older jobs to be removed."""
+        return self.keep.get("count", -1) > 0 or "age" in self.keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +138,8 @@ class Claim:
     worker: str
     limiter: dict[str, int] | None = None
     resent: bool = False
+    plain: bool = False
+    now_ms: int | None = None
 
     def packed(self) -> bytes:
         """Give the map that lua/exchange-12.lua reads."""
@@ -141,6 +149,8 @@ class Claim:
             "name": self.worker,
             "limiter": self.limiter,
             "resent": self.resent,
+            "plain": self.plain,
+            "now": self.now_ms,
         }
         return _packed({key: value for key, value in claim.items() if value})
 
@@ -210,7 +220,7 @@ class WorkerScripts:
         """Settle jobs that have ended and claim new ones (lua/exchange-12.lua)."""
         raw: Any = await self._exchange(
             keys=[self._keys.key(name) for name in _EXCHANGE_KEYS],
-            args=[_packed([one.packed() for one in settlements]), claim.packed()],
+            args=[_packed(_maps(settlements)), claim.packed()],
         )
         server_ms, answers, claimed, limited_for_ms, next_delayed = raw
         return Exchanged(
@@ -252,6 +262,26 @@ class WorkerScripts:
             args=[job_id, progress],
         )
         return int(answer or 0)
+
+
+def _maps(settlements: Sequence[Settlement]) -> list[dict[str, Any]]:
+    """Give the settlements' maps, and say how each finish has to trim the finished jobs.
+
+    Of neighbours with the same retention, a run, only the last one has to trim: it removes all
+    that the others would have.
+    """
+    maps = [settlement.packed() for settlement in settlements]
+    run, before = 0, None
+    for settlement, packed in zip(settlements, maps, strict=True):
+        if isinstance(settlement, Finish) and settlement.trims:
+            terms = (settlement.completed, settlement.keep)
+            run += terms != before
+            packed["run"], before = run, terms
+            continue
+        if isinstance(settlement, Finish):
+            packed["keep"] = 0 if settlement.keep.get("count") == 0 else -1
+        before = None
+    return maps
 
 
 class LockScripts:

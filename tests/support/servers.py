@@ -32,7 +32,7 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         self.process = subprocess.Popen(
