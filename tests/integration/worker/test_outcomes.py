@@ -284,6 +284,6 @@ async def test_5_000_jobs_leave_no_tasks_behind(make_app: AppFactory) -> None:
         await recorder.wait_for("job_completed", 5_002)
         assert len(asyncio.all_tasks()) <= before + 1
         assert not worker._running
-        assert worker._exchange.is_quiet
+        assert not worker._exchange._pending
         assert sys.getsizeof(worker._renewal._held) < 20_000
         assert not worker._renewal._held
