@@ -130,32 +130,59 @@ def _places(application: Bullq, reference: str) -> tuple[list[str], str]:
     return names, reference
 
 
+_FIELDS = {
+    "options": "options",
+    "attempts": "attempts",
+    "attempts_made": "attempts_made",
+    "attempts_started": "attempts_started",
+    "stalled": "stalled_count",
+    "priority": "priority",
+    "delay_ms": "delay",
+    "added_ms": "timestamp",
+    "started_ms": "processed_on",
+    "finished_ms": "finished_on",
+    "worker": "processed_by",
+    "schedule": "scheduler_id",
+    "progress": "progress",
+    "failed_reason": "failed_reason",
+    "stacktrace": "stacktrace",
+}
+"""What a job's fields are called for programs, and on its record."""
+
+
+_TRIES = ("attempts_made", "attempts")
+
+
 def _facts(queue: str, detail: JobDetail) -> dict[str, Any]:
-    """Give what is known of a job, for programs; times in ms since the epoch, None for never."""
+    """Give what is known of a job, for programs; times in ms since the epoch, None for never.
+
+    A field that holds what no client writes is None, and said to be a problem.
+    """
+    from bullq.protocol.record import CorruptRecord
+
     record = detail.record
-    return {
+    facts: dict[str, Any] = {
         "id": record.id,
         "queue": queue,
         "name": record.name,
         "state": detail.state.value,
         "data": _parsed(record.data),
-        "options": record.options,
-        "attempts": record.attempts,
-        "attempts_made": record.attempts_made,
-        "attempts_started": record.attempts_started,
-        "stalled": record.stalled_count,
-        "priority": record.priority,
-        "delay_ms": record.delay,
-        "added_ms": record.timestamp or None,
-        "started_ms": record.processed_on or None,
-        "finished_ms": record.finished_on or None,
-        "worker": record.processed_by,
-        "schedule": record.scheduler_id,
-        "progress": record.progress,
-        "result": None if record.return_value is None else _parsed(record.return_value),
-        "failed_reason": record.failed_reason,
-        "stacktrace": record.stacktrace,
+    }
+    problems: list[str] = []
+    for name, attribute in _FIELDS.items():
+        try:
+            value = getattr(record, attribute)
+        except CorruptRecord as error:
+            value = None
+            if str(error) not in problems:
+                problems.append(str(error))
+        facts[name] = None if value == 0 and name.endswith("ed_ms") else value
+    result = record.return_value
+    return {
+        **facts,
+        "result": None if result is None else _parsed(result),
         "logs": detail.logs,
+        "problems": problems,
     }
 
 
@@ -172,29 +199,29 @@ def _row(job: dict[str, Any]) -> list[str]:
         job["id"],
         job["name"],
         job["state"],
-        f"{job['attempts_made']}/{job['attempts']}",
+        _tries(job, "/"),
         _ago(job["added_ms"]),
         _took(job),
     ]
 
 
 def _show(job: dict[str, Any]) -> None:
-    due = (job["added_ms"] or 0) + job["delay_ms"] if job["state"] == "delayed" else None
+    due = job["state"] == "delayed" and (job["added_ms"] or 0) + (job["delay_ms"] or 0)
     lines = {
         "job": f"{job['queue']}/{job['name']}",
         "id": job["id"],
         "state": job["state"],
-        "attempts": f"{job['attempts_made']} of {job['attempts']}",
+        "attempts": _tries(job, " of "),
         "priority": job["priority"] or None,
         "stalled": f"{job['stalled']} times" if job["stalled"] else None,
         "schedule": job["schedule"],
         "added": _moment(job["added_ms"]),
-        "due": _moment(due),
+        "due": _moment(due or None),
         "started": _moment(job["started_ms"]),
         "finished": _moment(job["finished_ms"]),
         "took": _took(job),
         "worker": job["worker"],
-        "progress": None if job["progress"] == 0 else _compact(job["progress"]),
+        "progress": None if job["progress"] in (0, None) else _compact(job["progress"]),
         "payload": _compact(job["data"]),
         "result": None if job["state"] != "completed" else _compact(job["result"]),
         "reason": job["failed_reason"],
@@ -203,12 +230,20 @@ def _show(job: dict[str, Any]) -> None:
     for name, value in lines.items():
         if value not in (None, ""):
             output.line(f"{name:<10}{value}")
+    for problem in job["problems"]:
+        output.line(f"problem   {problem}")
     for row in job["logs"]:
         output.line(f"log       {row}")
-    for number, entry in enumerate(job["stacktrace"], start=1):
-        output.line(f"\ntraceback {number} of {len(job['stacktrace'])}")
+    traces = job["stacktrace"] or []
+    for number, entry in enumerate(traces, start=1):
+        output.line(f"\ntraceback {number} of {len(traces)}")
         for text in entry.rstrip().splitlines():
             output.line(f"  {text}")
+
+
+def _tries(job: dict[str, Any], between: str) -> str:
+    made, attempts = ("?" if job[name] is None else job[name] for name in _TRIES)
+    return f"{made}{between}{attempts}"
 
 
 def _compact(value: Any) -> str:

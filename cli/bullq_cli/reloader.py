@@ -13,11 +13,12 @@ from typing import Any
 import watchfiles
 
 from bullq_cli import output
+from bullq_cli.exits import CommandError, ExitCode
 
 _STOP_MARGIN = 20.0  # seconds beyond the drain timeout for outcomes to be recorded
 
 
-class _OwnCode(watchfiles.PythonFilter):
+class OwnCode(watchfiles.PythonFilter):
     """Python files that somebody edits here, not those of a server, libraries or builds."""
 
     ignore_dirs = (*watchfiles.DefaultFilter.ignore_dirs, ".bullq", "venv", "build", "dist")
@@ -40,6 +41,7 @@ class Reloader:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled, number)
         watcher = asyncio.create_task(self._watch(), name="bullq watcher")
+        watcher.add_done_callback(lambda _: self._stopping.set())  # it may fail
         try:
             while not self._stopping.is_set():
                 await self._run_child()
@@ -76,12 +78,21 @@ class Reloader:
     async def _watch(self) -> None:
         changes = watchfiles.awatch(
             Path.cwd(),
-            watch_filter=_OwnCode(),
+            watch_filter=OwnCode(),
             stop_event=self._stopping,
         )
-        async for change in changes:
-            output.note(f"changed: {_names(path for _, path in change)}")
-            self._changed.set()
+        try:
+            async for change in changes:
+                output.note(f"changed: {_names(path for _, path in change)}")
+                self._changed.set()
+        except OSError as error:
+            raise CommandError(
+                f"The folder {Path.cwd()} cannot be watched: {error}.\n"
+                "On Linux, fs.inotify.max_user_watches may be too small for its many files.\n"
+                "Raise it, or set WATCHFILES_FORCE_POLLING=true.",
+                ExitCode.FAILED,
+                "not-watchable",
+            ) from None
 
     def _signalled(self, number: signal.Signals) -> None:
         if not self._stopping.is_set():

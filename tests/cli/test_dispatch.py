@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 
-from tests.cli.conftest import Send
+import redis
+
+from tests.cli.conftest import Send, key
 from tests.support.commands import Project
 
 
@@ -77,6 +79,19 @@ def test_queues_and_jobs_are_listed(project: Project, send: Send) -> None:
     assert lines[1].endswith("the till is closed")
     empty = project.run("jobs", "ls", "scheduled")
     assert (empty.returncode, empty.stdout, empty.stderr) == (0, "", "no jobs on scheduled\n")
+
+
+def test_a_broken_job_can_be_looked_at(project: Project, send: Send, database: redis.Redis) -> None:
+    job_id = send("hello")
+    broken = {"opts": "{", "timestamp": "soon", "data": "{", "stacktrace": "{"}
+    database.hset(key(project, f"default:{job_id}"), mapping=broken)
+    [job] = project.answer("jobs", "ls", "default")
+    assert (job["state"], job["data"], job["added_ms"]) == ("waiting", "{", None)
+    assert len(job["problems"]) == 3
+    shown = project.run("jobs", "show", job_id).stdout
+    assert "problem   the job's field 'timestamp' is no number but 'soon'\n" in shown
+    assert "attempts  0 of ?\n" in shown
+    assert f"{job_id}  hello  waiting  0/?" in project.run("jobs", "ls", "default").stdout
 
 
 def test_everything_of_a_job_is_shown(project: Project, send: Send) -> None:
