@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bullq.dispatch.dispatcher import BullmqDispatcher
-from bullq.errors import JobDefinitionError, SettingsError
+from bullq.errors import InvalidOptionError, JobDefinitionError, SettingsError
 from bullq.jobs.discovery import discover
 from bullq.jobs.dispatching import bind_dispatcher
 from bullq.jobs.registry import JobRegistry
+from bullq.queues.options import job_options
+from bullq.queues.queue import check_options
 from bullq.queues.registry import QueueRegistry
+from bullq.queues.spec import QueueSpec
 from bullq.settings import Settings, load_settings
 from bullq.store.connection import Store
 from bullq.worker.recurring import declared_schedule
@@ -23,7 +26,6 @@ from bullq.worker.worker import Worker
 if TYPE_CHECKING:
     from bullq.jobs.job import Job
     from bullq.queues.queue import JobQueue
-    from bullq.queues.spec import QueueSpec
     from bullq.store.embedded import EmbeddedServer
     from bullq.telemetry.hooks import Observer
 
@@ -60,9 +62,12 @@ class Bullq:
         problems: list[str] = []
         for job in registry:
             try:
+                check_options(job_options(job, QueueSpec(name=job.queue)))
                 declared_schedule(job)
             except JobDefinitionError as error:
                 problems += error.problems
+            except InvalidOptionError as error:
+                problems.append(f"{job.location}: {error}")
         if problems:
             raise JobDefinitionError(problems)
         return registry

@@ -171,8 +171,11 @@ def _pyproject_table(file: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise SettingsError(f"{file} cannot be read: {error}") from None
-    table = document.get("tool", {}).get("bullq", {})
-    return table if isinstance(table, dict) else {}
+    table = document.get("tool", {})
+    table = table.get("bullq", {}) if isinstance(table, dict) else {}
+    if not isinstance(table, dict):
+        raise SettingsError(f"[tool.bullq] in {file} is a table of settings, not {table!r}")
+    return table
 
 
 def _unknown_variables() -> list[str]:

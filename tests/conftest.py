@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
@@ -13,6 +14,15 @@ from tests.support.servers import RedisServer, running_server
 pytest_plugins = ["tests.support.no_silent_skips"]
 
 AppFactory = Callable[..., Bullq]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide what the developer's own environment says of bullq: no test touches their Redis."""
+    for name in list(os.environ):
+        own = name.startswith("BULLQ_") and not name.startswith("BULLQ_TEST_")
+        if own or name in {"REDIS_URL", "USE_BULLMQ"}:
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, get_type_hints
 
+from bullq.errors import InvalidOptionError
 from bullq.jobs.context import Context
 from bullq.jobs.payload import Payload, Result, describe_type, result_problem, type_problem
 from bullq.jobs.retry import Backoff
@@ -27,6 +28,10 @@ class JobPolicy:
     cron: str | None = None
     every_ms: int | None = None
     tz: str = "UTC"
+
+    def __post_init__(self) -> None:
+        if self.timeout_ms == 0:
+            raise InvalidOptionError("A job's timeout is more than 0 seconds; None sets no bound")
 
 
 class JobDefinition(Generic[DataT, ResultT]):

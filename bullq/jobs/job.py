@@ -201,9 +201,10 @@ def job(
     """Make a function `(data)` or `(data, ctx)` a job; use it bare or with options.
 
     *queue* and *name* come from the file, `<queue>/<name>_service.py`, underscores becoming
-    hyphens, where they are not given. *attempts* counts all tries; *timeout* (seconds or
-    timedelta) bounds one of them; *cron* (5 fields, or 6 with seconds first, in the time zone
-    *tz*) or *every* makes the job recur. None: as the queue says.
+    hyphens, where they are not given. *attempts* counts all tries, *backoff* says how long to
+    wait between them; *timeout* (seconds or timedelta, more than 0) bounds one of them;
+    *priority* goes from 1 (first) to 2,097,152 (last), 0 for none; *cron* (5 fields, or 6 with
+    seconds first, in the time zone *tz*) or *every* makes the job recur. None: as the queue says.
     """
     policy = JobPolicy(
         attempts=attempts,

@@ -54,7 +54,7 @@ class JobQueue:
         Raises InvalidOptionError, StoreUnavailable (the job is not on the queue) and
         DispatchInDoubt (it may be: no answer came).
         """
-        _check(job.options)
+        check_options(job.options)
         await self._introduce()
         try:
             with self.store.errors():
@@ -72,7 +72,7 @@ class JobQueue:
         the jobs it concerns.
         """
         for job in jobs:
-            _check(job.options)
+            check_options(job.options)
         await self._introduce()
         ids: list[str] = []
         for start in range(0, len(jobs), CHUNK):
@@ -107,8 +107,10 @@ class JobQueue:
         self._introduced = True
 
 
-def _check(options: JobOptions) -> None:
-    check_job_id(options["jobId"])
+def check_options(options: JobOptions) -> None:
+    """Raise InvalidOptionError for what Node refuses, or BullMQ would mishandle."""
+    if "jobId" in options:
+        check_job_id(options["jobId"])
     check_priority(options.get("priority", 0))
     check_delay(options.get("delay", 0))
     check_attempts(options.get("attempts", 1))

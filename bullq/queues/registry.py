@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -27,7 +28,11 @@ class QueueRegistry:
         overrides: Mapping[str, QueueOptions] | None = None,
         prefix: str = "bull",
     ) -> None:
-        known = {spec.name: spec for spec in (*STANDARD_QUEUES, *specs)}
+        own = list(specs)
+        known = {spec.name: spec for spec in (*STANDARD_QUEUES, *own)}
+        for name, count in Counter(spec.name for spec in own).items():
+            if count > 1:
+                raise InvalidOptionError(f"The queue {name!r} has {count} specs; give it one")
         for name in sorted(job_queues):
             known.setdefault(name, QueueSpec(name=name))
         for name, options in (overrides or {}).items():

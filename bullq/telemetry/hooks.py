@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _log = logging.getLogger("bullq")
 
 
-@dataclass(slots=True, kw_only=True)
-class JobEvent:
-    """Which job, and which attempt of how many. *waited_ms* is from when it was due to its start.
+class JobEvent(NamedTuple):
+    """Which job, and which attempt of how many, from 1.
 
-    *ran_ms* is 0 before the attempt has ended.
+    *waited_ms* is from when the job was due to its first start, 0 at later attempts; *ran_ms* is
+    how long the attempt took, 0 while it has not ended.
     """
 
     queue: str

@@ -59,12 +59,16 @@ class Execution:
         self._event: JobEvent | None = None
         self._began = time.monotonic()
 
-    def event(self) -> JobEvent:
-        """Describe the attempt as it is now, for observers."""
+    @property
+    def began(self) -> JobEvent:
+        """The attempt at its start, for observers."""
         if self._event is None:
             self._event = self._describe()
-        self._event.ran_ms = (time.monotonic() - self._began) * 1000
         return self._event
+
+    def ended(self) -> JobEvent:
+        """Describe the attempt as one that ends now, for observers."""
+        return self.began._replace(ran_ms=(time.monotonic() - self._began) * 1000)
 
     def stop(self, why: Stop) -> None:
         """Ask the attempt to end: its context says so, and async code is cancelled."""

@@ -191,14 +191,14 @@ class Worker:
         execution = Execution(claimed, self._queue, self._jobs, self._scripts)
         self._running[token] = execution
         self._renewal.hold(record.id, token)
-        self._observer.job_started(execution.event())
+        self._observer.job_started(execution.began)
         execution.task = _actor(self._execute(execution), f"job {record.id}")
 
     async def _execute(self, execution: Execution) -> None:
         try:
             settlement = await execution.perform()
         except Exception as error:  # noqa: BLE001 - a job's slot must not stay taken for ever
-            event = execution.event()
+            event = execution.ended()
             self._observer.trouble(event.queue, f"job {event.id} has no outcome", error)
             settlement = None
         if execution.settlement is not None:
@@ -209,13 +209,13 @@ class Worker:
         self._end(execution)
         self._exchange.free_slot()
         if execution.stopped is Stop.LOST:
-            self._observer.job_lost(execution.event(), Stop.LOST.value)
+            self._observer.job_lost(execution.ended(), Stop.LOST.value)
 
     def _settle(
         self, execution: Execution, settlement: Settlement, *, frees_slot: bool = True
     ) -> None:
         execution.settlement = settlement
-        event = execution.event()
+        event = execution.ended()
 
         def report(answer: int | str) -> None:
             if answer in _CANNOT_COMPLETE and isinstance(settlement, Finish):
