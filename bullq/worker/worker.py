@@ -173,12 +173,14 @@ class Worker:
         for execution in reversed(list(self._running.values())):
             if execution.settlement is None:
                 self._settle(execution, execution.returned())
-        await self._all_ended(_SETTLE_DEADLINE)
+        # A claim under way may still bring jobs, which go back at once.
+        await self._all_ended(_SETTLE_DEADLINE, quiet=True)
 
-    async def _all_ended(self, seconds: float) -> None:
+    async def _all_ended(self, seconds: float, *, quiet: bool = False) -> None:
+        """Wait until no job runs and, where asked for, the exchange is *quiet*; at most *seconds*."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._running or not self._exchange.is_quiet:
+                while self._running or (quiet and not self._exchange.is_quiet):
                     self._changed.clear()
                     await self._changed.wait()
 
