@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import AppFactory
 from tests.interop.bullq_process import SPEC
@@ -11,7 +12,7 @@ from tests.interop.play import playing
 from tests.support.servers import RedisServer
 from tests.support.workers import running_worker
 
-SHORT = {"lockDuration": 1000, "stalledInterval": 1000}
+SHORT: dict[str, Any] = {"lockDuration": 1000, "stalledInterval": 1000}
 
 
 async def test_bullq_finishes_the_job_of_a_killed_node_worker(
