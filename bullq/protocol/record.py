@@ -20,12 +20,14 @@ class JobRecord:
     Reading a field that is broken raises CorruptRecord; the others stay readable.
     """
 
-    __slots__ = ("_options", "fields", "id")
+    __slots__ = ("_attempts", "_attempts_made", "_options", "fields", "id")
 
     def __init__(self, job_id: str, fields: Mapping[str, str]) -> None:
         self.id = job_id
         self.fields = fields
         self._options: dict[str, Any] | None = None
+        self._attempts = 0
+        self._attempts_made = -1
 
     @classmethod
     def from_flat(cls, job_id: str, flat: Sequence[str]) -> Self:
@@ -64,16 +66,20 @@ class JobRecord:
     @property
     def attempts(self) -> int:
         """How often the job may be tried in all; 1 where its options do not say."""
-        value = self.options.get("attempts") or 1
-        counts = isinstance(value, int | float) and not isinstance(value, bool)
-        if not counts or not abs(value) < 2**53:  # NaN and infinity are not, either
-            raise CorruptRecord(f"the job's option 'attempts' is no number but {value!r}")
-        return max(1, int(value))
+        if not self._attempts:
+            value = self.options.get("attempts") or 1
+            counts = isinstance(value, int | float) and not isinstance(value, bool)
+            if not counts or not abs(value) < 2**53:  # NaN and infinity are not, either
+                raise CorruptRecord(f"the job's option 'attempts' is no number but {value!r}")
+            self._attempts = max(1, int(value))
+        return self._attempts
 
     @property
     def attempts_made(self) -> int:
         """How many attempts have ended (`atm`; older clients wrote `attemptsMade`)."""
-        return self._int("attemptsMade") or self._int("atm")
+        if self._attempts_made < 0:
+            self._attempts_made = self._int("attemptsMade") or self._int("atm")
+        return self._attempts_made
 
     @property
     def attempts_started(self) -> int:

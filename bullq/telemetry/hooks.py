@@ -74,16 +74,26 @@ class Observer:
         """Say that something went wrong that ends no job and no worker."""
 
 
+def hears(observer: Observer, what: str) -> bool:
+    """Tell whether *observer* does anything at *what*.
+
+    Jobs by the thousand need not be described to one that does not.
+    """
+    method = getattr(observer, what)
+    return getattr(method, "__func__", method) is not getattr(Observer, what)
+
+
 class Observers(Observer):
     """Several observers as one; what one of them raises reaches neither jobs nor the others."""
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = tuple(observers)
         for name in _CALLS:
-            setattr(self, name, self._teller(name))
+            if any(hears(observer, name) for observer in self._observers):
+                setattr(self, name, self._teller(name))
 
     def _teller(self, name: str) -> object:
-        calls = [getattr(observer, name) for observer in self._observers]
+        calls = [getattr(one, name) for one in self._observers if hears(one, name)]
 
         def tell(*args: object, **kwargs: object) -> None:
             for call in calls:

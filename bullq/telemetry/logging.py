@@ -31,6 +31,8 @@ class LoggingObserver(Observer):
             processors=[structlog.processors.add_log_level, stamp, render],
             wrapper_class=structlog.make_filtering_bound_logger(number),
         )
+        if number > logging.DEBUG:
+            self.job_started = super().job_started  # type: ignore[method-assign] # hears nothing
 
     def note(self, message: str, **facts: Any) -> None:
         """Log something that is no event of a worker."""

@@ -24,7 +24,7 @@ from bullq.store.scripts import (
     Settlement,
     WorkerScripts,
 )
-from bullq.telemetry.hooks import Observers
+from bullq.telemetry.hooks import Observers, hears
 from bullq.worker.exchange import Exchange
 from bullq.worker.execution import Execution, Stop
 from bullq.worker.health import Health
@@ -79,6 +79,7 @@ class Worker:
         self._queue = queue
         self._jobs = jobs
         self._observer = observer
+        self._tells_starts = hears(observer, "job_started")
         self._drain_ms = to_ms(queue.spec.drain_timeout if drain_timeout is None else drain_timeout)
         self._running: dict[str, Execution] = {}  # by token
         self._returned = 0
@@ -177,7 +178,7 @@ class Worker:
         await self._all_ended(_SETTLE_DEADLINE, quiet=True)
 
     async def _all_ended(self, seconds: float, *, quiet: bool = False) -> None:
-        """Wait until no job runs and, where asked for, the exchange is *quiet*; at most *seconds*."""
+        """Wait until no job runs, and the exchange is *quiet* where asked for."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._running or (quiet and not self._exchange.is_quiet):
@@ -193,7 +194,8 @@ class Worker:
         execution = Execution(claimed, self._queue, self._jobs, self._scripts)
         self._running[token] = execution
         self._renewal.hold(record.id, token)
-        self._observer.job_started(execution.began)
+        if self._tells_starts:
+            self._observer.job_started(execution.began)
         execution.task = _actor(self._execute(execution), f"job {record.id}")
 
     async def _execute(self, execution: Execution) -> None:
