@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -22,6 +23,8 @@ class StopSignals:
     def __init__(self) -> None:
         self.received = 0
         """How many signals have come."""
+        self.to_json = False
+        """Whether what is told is one line of JSON, as the other log lines are."""
         self._stop: Callable[[], None] | None = None
         self._patience = 0.0
 
@@ -42,14 +45,23 @@ class StopSignals:
     def _handle(self, number: int, _: FrameType | None) -> None:
         self.received += 1
         if self.received > 1:
-            _tell("ended at once by a second signal; running jobs are taken back as stalled")
+            self._tell("ended at once by a second signal; running jobs are taken back as stalled")
             os._exit(128 + number)
         if self._stop is None:
             os._exit(0)  # nothing has begun; an exception could be caught by what is imported
         self._stop()
-        timer = threading.Timer(self._patience, _give_up)
+        timer = threading.Timer(self._patience, self._give_up)
         timer.daemon = True
         timer.start()
+
+    def _give_up(self) -> None:
+        self._tell("the workers have not stopped in time, a job blocks them; ended")
+        os._exit(1)
+
+    def _tell(self, text: str) -> None:
+        told = json.dumps({"event": text, "level": "error"}) if self.to_json else f"bullq: {text}"
+        # Not through sys.stderr, whose lock the interrupted code may hold.
+        os.write(2, f"{told}\n".encode())
 
 
 def end_with_stdin() -> None:
@@ -61,13 +73,3 @@ def end_with_stdin() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="bullq stdin", daemon=True).start()
-
-
-def _give_up() -> None:
-    _tell("the workers have not stopped in time, a job blocks them; ended")
-    os._exit(1)
-
-
-def _tell(text: str) -> None:
-    # Not through sys.stderr, whose lock the interrupted code may hold.
-    os.write(2, f"bullq: {text}\n".encode())

@@ -106,6 +106,7 @@ def worker(
 
     app = _load(heartbeat_file)
     style = LogFormat.JSON if to_json else log_format or app.settings.log_format
+    signals.to_json = style == LogFormat.JSON
     log = LoggingObserver(LogFormat(style).value, log_level.value)
     queues = app.queues.names if every_queue else list(dict.fromkeys(queue or []))
     for one in queues:

@@ -49,12 +49,13 @@ def test_a_second_signal_ends_at_once(
     project: Project, send: Send, number: signal.Signals, code: int
 ) -> None:
     send("hold", {"how": "await"})
-    with project.running("worker", "--queue", "default") as worker:
+    with project.running("worker", "--queue", "default", "--json") as worker:
         worker.wait_for("held")
         worker.signal(signal.SIGTERM)
         worker.wait_for("worker stopping")
         worker.signal(number)
         assert worker.wait() == code, worker.output
+    assert json.loads(worker.lines[-1])["event"].startswith("ended at once by a second signal")
 
 
 def test_a_second_signal_ends_a_worker_whose_event_loop_is_blocked(
