@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bullq.dispatch.dispatcher import BullmqDispatcher
 from bullq.errors import InvalidOptionError, JobDefinitionError, SettingsError
-from bullq.jobs.discovery import discover
+from bullq.jobs.discovery import discover, import_problem
 from bullq.jobs.dispatching import bind_dispatcher
 from bullq.jobs.registry import JobRegistry
 from bullq.queues.options import job_options
@@ -134,8 +134,12 @@ def load_app(settings: Settings | None = None) -> Bullq:
         return Bullq(jobs=module_name, settings=settings)
     try:
         app = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+    except AttributeError as error:
+        if getattr(error, "obj", None) is not sys.modules.get(module_name):
+            raise JobDefinitionError([import_problem(module_name, error)]) from error
         raise SettingsError(f"BULLQ_APP={name!r} cannot be loaded: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise JobDefinitionError([import_problem(module_name, error)]) from error
     if not isinstance(app, Bullq):
         raise SettingsError(
             f"BULLQ_APP={name!r} is a {type(app).__name__}, not a Bullq application"

@@ -14,9 +14,11 @@ from bullq.dispatch.ids import new_job_id
 from bullq.dispatch.receipt import BullmqReceipt
 from bullq.errors import InvalidOptionError, SettingsError
 from bullq.jobs.dispatching import Dispatcher, DispatchOptions, Receipt
+from bullq.protocol.record import to_json
 from bullq.queues.options import job_options
-from bullq.queues.queue import JobQueue, NewJob
+from bullq.queues.queue import JobQueue
 from bullq.queues.results import ResultWatcher
+from bullq.store.adding import NewJob
 
 if TYPE_CHECKING:
     from bullq.jobs.definition import JobDefinition
@@ -80,7 +82,7 @@ class BullmqDispatcher(Dispatcher):
                 queue,
                 NewJob(
                     job.name,
-                    job.payload.encode(item),
+                    to_json(job.payload.encode(item)),
                     {**common, "jobId": new_job_id() if options.id is None else options.id},
                 ),
             )

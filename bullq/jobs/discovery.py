@@ -55,7 +55,7 @@ def _service_modules(package: str) -> list[str]:
     try:
         root = importlib.import_module(package)
     except (Exception, SystemExit) as error:
-        raise JobDefinitionError([_import_problem(package, error)]) from error
+        raise JobDefinitionError([import_problem(package, error)]) from error
     if not hasattr(root, "__path__"):
         raise JobDefinitionError([f"{package}: is a module; a package of jobs is a folder"])
     # Folders, not pkgutil: a queue's folder may go without an __init__.py.
@@ -73,11 +73,12 @@ def _import(name: str, problems: list[str]) -> ModuleType | None:
     except JobDefinitionError as error:
         problems += error.problems
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever users' modules raise is told
-        problems.append(_import_problem(name, error))
+        problems.append(import_problem(name, error))
     return None
 
 
-def _import_problem(name: str, error: BaseException) -> str:
+def import_problem(name: str, error: BaseException) -> str:
+    """Say in one line why a module could not be imported, and where it went wrong."""
     if isinstance(error, ModuleNotFoundError) and error.name == name.partition(".")[0]:
         return (
             f"{name}: no such package; make {name.replace('.', '/')}/<queue>/<job>_service.py in "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from bullq.errors import InvalidOptionError
@@ -20,6 +21,9 @@ _SHORT_TO_LONG = {
     "rdof": "removeDependencyOnFailure",
     "kl": "keepLogs",
 }
+
+
+_LONG_TO_SHORT = {long: short for short, long in _SHORT_TO_LONG.items()}
 
 
 class BackoffOptions(TypedDict, total=False):
@@ -63,6 +67,11 @@ class JobOptions(TypedDict, total=False):
     keepLogs: int
     stackTraceLimit: int
     deduplication: Deduplication
+
+
+def encode_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options the form in which BullMQ stores them."""
+    return {_LONG_TO_SHORT.get(key, key): value for key, value in options.items()}
 
 
 def decode_options(stored: dict[str, Any]) -> dict[str, Any]:

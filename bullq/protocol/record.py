@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from pydantic_core import from_json
 
 from bullq.protocol.options import decode_options
+
+
+def to_json(data: Any) -> str:
+    """Write a payload as Node does: compact, its characters as they are.
+
+    Raises ValueError for NaN and infinity, TypeError for what JSON does not know.
+    """
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # halves of characters, which UTF-8 cannot hold
+        return json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text
 
 
 class CorruptRecord(ValueError):  # noqa: N818 - a state of the stored record

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from bullq.errors import InvalidOptionError, RetryAfter
@@ -19,6 +21,7 @@ _PARENT_FLAGS = {
     "idof": "ignoreDependencyOnFailure",
     "rdof": "removeDependencyOnFailure",
 }
+_OWN_FOLDER = str(Path(__file__).parents[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,21 @@ class Failure:
     @property
     def trace(self) -> str:
         """The failure as an entry of BullMQ's stacktrace."""
-        return _sendable("".join(traceback.format_exception(self.error)))
+        try:
+            error = self.error
+            frames = _users_frames(error.__traceback__)
+            trace = "".join(traceback.format_exception(type(error), error, frames))
+        except Exception:  # noqa: BLE001 - it reads users' attributes, and has failures of its own
+            trace = f"{type(self.error).__name__}: {self.reason} (its traceback cannot be read)\n"
+        return _sendable(trace)
+
+
+def _users_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames of bullq that lead to the job's function; keep all where none is."""
+    users = trace
+    while users is not None and users.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER):
+        users = users.tb_next
+    return users or trace
 
 
 def _sendable(text: str) -> str:
