@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -251,4 +252,6 @@ def _cause(error: BaseException) -> str:
                 os.strerror(current.errno) if current.errno > 0 else str(current.strerror)
             ).lower()
         current = current.__cause__ or current.__context__
+    if number := re.match(r"Error (\d+) connecting", str(error)):
+        return os.strerror(int(number[1])).lower()
     return str(error).rstrip(".").lower()
