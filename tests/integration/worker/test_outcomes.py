@@ -287,3 +287,25 @@ async def test_5_000_jobs_leave_no_tasks_behind(make_app: AppFactory) -> None:
         assert not worker._exchange._pending
         assert sys.getsizeof(worker._renewal._held) < 20_000
         assert not worker._renewal._held
+
+
+async def test_an_error_whose_traceback_cannot_be_formatted_is_recorded(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's formatter can fail by itself, such as 3.11.7's beside a parser in another thread."""
+
+    @job(queue="one", name="fails")
+    async def fails(data: Nothing) -> None:
+        raise ValueError("as it should")
+
+    def broken(*arguments: Any) -> list[str]:
+        raise SystemError("AST constructor recursion depth mismatch")
+
+    app = make_app(fails, queues=[ONE])
+    monkeypatch.setattr("bullq.worker.outcome.traceback.format_exception", broken)
+    async with running_worker(app, "one") as (_, recorder):
+        receipt = await fails.dispatch(Nothing())
+        [told] = await recorder.wait_for("job_failed")
+    assert told.arguments[1] == "as it should"
+    [trace] = (await record(app, receipt.id)).stacktrace
+    assert trace == "ValueError: as it should (its traceback cannot be read)\n"
