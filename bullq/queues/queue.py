@@ -74,7 +74,7 @@ class JobQueue:
             try:
                 outcomes = await self._add(chunk)
             except StoreUnavailable as error:
-                raise _doubt(error, chunk[0]) from error
+                raise _doubt(error, chunk[0], queued=len(ids)) from error
             if refused := [str(one) for one in outcomes if isinstance(one, Exception)]:
                 raise InvalidOptionError("; ".join(refused))
             ids += [str(one) for one in outcomes]
@@ -89,8 +89,9 @@ class JobQueue:
                 outcomes = await self._add([job for job, _ in batch])
             except StoreUnavailable as error:
                 outcomes = [_doubt(error, job) for job, _ in batch]
-            except Exception as error:  # noqa: BLE001 - each caller is told, whatever it is
-                outcomes = [error] * len(batch)
+            except Exception:  # noqa: BLE001 - such as an option that cannot be packed
+                # Nobody fails for what another one adds; adding an id again is harmless.
+                outcomes = [await self._add_alone(job) for job, _ in batch]
             except asyncio.CancelledError:
                 for _, added in batch:
                     added.cancel()
@@ -103,6 +104,15 @@ class JobQueue:
                 else:
                     added.set_result(outcome)
 
+    async def _add_alone(self, job: NewJob) -> str | Exception:
+        try:
+            [outcome] = await self._add([job])
+        except StoreUnavailable as error:
+            return _doubt(error, job)
+        except Exception as error:  # noqa: BLE001 - its caller is told, whatever it is
+            return InvalidOptionError(f"{job.options['jobId']}: cannot be added: {error}")
+        return outcome
+
     async def _add(self, jobs: Sequence[NewJob]) -> list[str | Exception]:
         """Add jobs in one call; give each one's id, or why Redis refuses it."""
         await self._introduce()
@@ -114,10 +124,13 @@ class JobQueue:
         """Write which library made the queue, where none has: dashboards read it."""
         if self._introduced:
             return
-        with self.store.errors():
-            await self.store.client().hsetnx(
-                self.keys.key("meta"), "version", f"bullq:{version('bullq')}"
-            )
+        try:
+            with self.store.errors():
+                await self.store.client().hsetnx(
+                    self.keys.key("meta"), "version", f"bullq:{version('bullq')}"
+                )
+        except StoreUnavailable as error:
+            raise StoreUnavailable(str(error)) from error  # of the jobs none was sent: no doubt
         self._introduced = True
 
 
@@ -144,12 +157,13 @@ def _outcome(job: NewJob, answer: str | int) -> str | Exception:
     return answer
 
 
-def _doubt(error: StoreUnavailable, job: NewJob) -> Exception:
+def _doubt(error: StoreUnavailable, job: NewJob, *, queued: int = 0) -> Exception:
     job_id = job.options["jobId"]
+    told = f"{error} {queued:,} jobs before {job_id} are queued." if queued else str(error)
     if not error.in_doubt:
-        return StoreUnavailable(str(error))
+        return StoreUnavailable(told)
     return DispatchInDoubt(
-        f"{error} The job {job_id} was sent and may be queued; "
+        f"{told} The job {job_id} was sent and may be queued; "
         f"look with 'bullq jobs show {job_id}'. Sending it again under the same id is harmless.",
         job_id,
     )
