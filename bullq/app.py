@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import sys
 from collections.abc import Iterable
@@ -112,8 +113,12 @@ class Bullq:
         )
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop, and leave the embedded server."""
+        """Close the connections of the running event loop and of dispatch_sync's.
+
+        The process leaves the embedded server, where it has a share in one.
+        """
         if "store" in self.__dict__:
+            await asyncio.to_thread(self.dispatcher.close, self.store.aclose)
             await self.store.aclose()
         if self._embedded is not None:
             self._embedded.release()

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 DataT = TypeVar("DataT")
 ResultT = TypeVar("ResultT")
 
+_CLOSE_DEADLINE = 5.0  # seconds to end the background loop
 _EVENT_MARGIN_MS = 60_000  # how far this machine's clock may be ahead of the server's
 
 
@@ -62,6 +63,10 @@ class BullmqDispatcher(Dispatcher):
     def run_sync(self, call: Callable[[], Any]) -> Any:
         """Run a coroutine on a loop in the background, and wait for it."""
         return self._background.run(call)
+
+    def close(self, close_connections: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """End what dispatch_sync has started; *close_connections* runs on its event loop."""
+        self._background.close(close_connections)
 
     def _prepare(
         self, job: JobDefinition[DataT, Any], items: Sequence[DataT], options: DispatchOptions
@@ -108,6 +113,7 @@ class _BackgroundLoop:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._pid = 0
 
     def run(self, call: Callable[[], Any]) -> Any:
@@ -126,10 +132,22 @@ class _BackgroundLoop:
             if self._loop is None or self._pid != os.getpid():
                 self._pid = os.getpid()
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(
+                self._thread = threading.Thread(
                     target=self._loop.run_forever, name="bullq dispatch_sync", daemon=True
-                ).start()
+                )
+                self._thread.start()
             return self._loop
+
+    def close(self, close_connections: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """End the loop, and its thread, once *close_connections* has run on it."""
+        with self._guard:
+            loop, thread, self._loop = self._loop, self._thread, None
+        if loop is None or thread is None or self._pid != os.getpid():
+            return
+        asyncio.run_coroutine_threadsafe(close_connections(), loop).result(_CLOSE_DEADLINE)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(_CLOSE_DEADLINE)
+        loop.close()
 
 
 def _now_ms() -> int:
