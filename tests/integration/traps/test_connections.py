@@ -96,7 +96,7 @@ async def test_p02_a_reply_lost_amid_a_bulk_is_told_with_an_id(
     async with running_proxy(valkey.port) as proxy:
         app = make_app(noted, url=proxy.url)
         await noted.dispatch(Nothing())
-        lost = proxy.catch(b"EXEC")
+        lost = proxy.catch(b"EVALSHA")
         sending = asyncio.create_task(noted.dispatch_many([Nothing()] * 3))
         await asyncio.wait_for(lost.answered.wait(), 10)
         lost.cut()

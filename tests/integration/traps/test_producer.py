@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from bullq import Bullq, InvalidOptionError, PayloadError, QueueSpec, job
+from bullq import Bullq, DispatchInDoubt, InvalidOptionError, PayloadError, QueueSpec, job
 from bullq.queues.queue import CHUNK
 from bullq.store.adding import NewJob
 from tests.conftest import AppFactory
+from tests.support.proxy import running_proxy
 from tests.support.servers import RedisServer
 from tests.support.workers import running_worker
 
@@ -205,3 +207,37 @@ async def test_p10_numbers_that_options_would_round_are_refused(make_app: AppFac
     with pytest.raises(InvalidOptionError):
         await number.dispatch(Number(), delay=1e15)
     assert await next_ids(app) == []
+
+
+async def test_p07_what_one_task_cannot_add_fails_for_nobody_else(make_app: AppFactory) -> None:
+    """Many tasks that dispatch at the same moment share a call to Redis."""
+    app = make_app(number)
+    outcomes = await asyncio.gather(
+        number.dispatch(Number(n=1)),
+        number.dispatch(Number(n=2), id="half \ud800"),
+        number.dispatch(Number(n=3), attempts=10**30),
+        number.dispatch(Number(n=4)),
+        return_exceptions=True,
+    )
+    kinds = [isinstance(one, InvalidOptionError) for one in outcomes]
+    assert kinds == [False, True, True, False], outcomes
+    fine = [one for one in outcomes if not isinstance(one, BaseException)]
+    assert await next_ids(app) == [one.id for one in fine]
+
+
+async def test_p07_a_bulk_that_is_cut_off_says_how_much_of_it_is_queued(
+    make_app: AppFactory, valkey: RedisServer
+) -> None:
+    async with running_proxy(valkey.port) as proxy:
+        app = make_app(number, url=proxy.url)
+        await number.dispatch(Number())
+        held = proxy.catch(b"EVALSHA")
+        sending = asyncio.create_task(number.dispatch_many([Number()] * 3 * CHUNK))
+        await asyncio.wait_for(held.answered.wait(), 10)
+        second = proxy.catch(b"EVALSHA")
+        held.let_go()
+        await asyncio.wait_for(second.answered.wait(), 10)
+        second.cut()
+        with pytest.raises(DispatchInDoubt, match=rf"{CHUNK} jobs before \w+ are queued") as doubt:
+            await asyncio.wait_for(sending, 10)
+        assert (await next_ids(app)).index(doubt.value.job_id) == 1 + CHUNK

@@ -57,6 +57,8 @@ async def test_w13_a_stop_during_a_claim_leaves_no_job_active(
         await asyncio.wait_for(held.answered.wait(), 10)
         worker.stop()
         await recorder.wait_for("worker_stopping")
+        ended, _ = await asyncio.wait([task], timeout=0.3)
+        assert not ended  # it knows that a claim is under way
         held.let_go()
         await asyncio.wait_for(task, 10)
         assert await waiting(direct, "default") == [receipt.id]
