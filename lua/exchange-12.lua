@@ -62,6 +62,12 @@ local claim = cmsgpack.unpack(ARGV[2])
 local clock = redis.call("TIME")
 local now = string.format("%.0f", claim.now or clock[1] * 1000 + math.floor(clock[2] / 1000))
 
+-- A record that no client writes must end its job, and neither the call nor the worker.
+local function refused(...)
+  local answer = redis.pcall(...)
+  return type(answer) == "table" and answer.err
+end
+
 --- @include plainFinish
 --- @include plainClaim
 
@@ -170,11 +176,19 @@ end
 local limitedFor, nextDelayed = 0, 0
 for index = begin, #wanted do
   local token = wanted[index]
-  local answer = moveToActive(
+  local ok, answer = pcall(moveToActive,
     {WAIT, ACTIVE, PRIORITIZED, EVENTS, STALLED, LIMITER, DELAYED, PAUSED, META, PC, MARKER},
     {BASE, now, cmsgpack.pack({
       token = token, lockDuration = claim.lockDuration, limiter = claim.limiter, name = claim.name
     })})
+  if not ok then
+    local id = redis.call("LINDEX", ACTIVE, 0)
+    if not id or redis.call("GET", BASE .. id .. ":lock") ~= token then
+      error(answer, 0)
+    end
+    local broken = refused("HSET", BASE .. id, "ats", 1)
+    answer = {broken and {} or redis.call("HGETALL", BASE .. id), id}
+  end
   if type(answer[1]) ~= "table" then
     limitedFor, nextDelayed = answer[3], answer[4]
     break

@@ -32,9 +32,14 @@ local function plainClaim(tokens, claim)
     local jobKey, token = BASE .. id, tokens[index]
     redis.call("SET", jobKey .. ":lock", token, "PX", claim.lockDuration)
     redis.call("XADD", EVENTS, "*", "event", "active", "jobId", id, "prev", "waiting")
-    redis.call("HSET", jobKey, "processedOn", now, "pb", claim.name)
-    redis.call("HINCRBY", jobKey, "ats", 1)
-    claimed[index] = {id, token, redis.call("HGETALL", jobKey)}
+    if refused("HSET", jobKey, "processedOn", now, "pb", claim.name) then
+      claimed[index] = {id, token, {}}
+    else
+      if refused("HINCRBY", jobKey, "ats", 1) then
+        redis.call("HSET", jobKey, "ats", 1)
+      end
+      claimed[index] = {id, token, redis.call("HGETALL", jobKey)}
+    end
   end
   return claimed
 end
