@@ -182,6 +182,7 @@ CORRUPT = {
     "data are no JSON": {"data": "{"},
     "data are deep": {"data": '{"a":' * 100_000},
     "attempts made are a word": {"atm": "x"},
+    "attempts made and started are words": {"atm": "x", "ats": "x"},
 }
 
 
@@ -312,3 +313,29 @@ async def test_w19_unknown_options_are_refused(make_app: AppFactory) -> None:
     with pytest.raises(TypeError, match="concurency"):
         QueueSpec(name="one", concurency=3)  # type: ignore[call-arg]
     assert isinstance(app.worker("one", Recorder(), concurrency=3), Worker)
+
+
+@pytest.mark.parametrize("paused_once", [False, True], ids=["plain claim", "BullMQ's claim"])
+@pytest.mark.parametrize("fault", ["no hash", "no number"])
+async def test_w14_a_record_that_cannot_be_claimed_ends_no_worker(
+    make_app: AppFactory, fault: str, *, paused_once: bool
+) -> None:
+    app = make_app(fine, queues=[ONE])
+    receipt = await fine.dispatch(Nothing())
+    live = app.queue("one")
+    client = live.store.client()
+    if paused_once:  # a bound on the queue leaves claims to BullMQ's own script
+        await client.hset(live.keys.key("meta"), "concurrency", 5)
+    if fault == "no hash":
+        await client.set(live.keys.job(receipt.id), "text")
+    else:
+        await client.hset(live.keys.job(receipt.id), "ats", "many")
+    async with running_worker(app, "one") as (_, recorder):
+        assert await (await fine.dispatch(Nothing())).result(timeout=10) == "fine"
+        if fault == "no hash":
+            [told] = await recorder.wait_for("job_discarded")
+            assert told.arguments == ("one", receipt.id)
+            assert not await client.exists(live.keys.job(receipt.id))
+        else:
+            assert await receipt.result(timeout=10) == "fine"
+        assert not await client.llen(live.keys.key("active"))
