@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Any, Generic, Literal, TypeVar, get_args, get_type_hints
 
 from bullq.errors import InvalidOptionError
 from bullq.jobs.context import Context
@@ -15,6 +15,9 @@ from bullq.jobs.retry import Backoff
 
 DataT = TypeVar("DataT")
 ResultT = TypeVar("ResultT")
+
+Executor = Literal["auto", "thread", "process"]
+"""Where a job's function runs. 'auto': a coroutine function on the loop, any other in a thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +31,12 @@ class JobPolicy:
     cron: str | None = None
     every_ms: int | None = None
     tz: str = "UTC"
+    executor: Executor = "auto"
 
     def __post_init__(self) -> None:
+        if self.executor not in get_args(Executor):
+            known = ", ".join(map(repr, get_args(Executor)))
+            raise InvalidOptionError(f"A job's executor is one of {known}, not {self.executor!r}")
         if self.timeout_ms == 0:
             raise InvalidOptionError("A job's timeout is more than 0 seconds; None sets no bound")
 
@@ -49,6 +56,7 @@ class JobDefinition(Generic[DataT, ResultT]):
         self.problems: list[str] = []
         self.takes_context = False
         self._read_signature()
+        self._check_executor()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.queue}/{self.name}>"
@@ -105,6 +113,28 @@ class JobDefinition(Generic[DataT, ResultT]):
             self._problem(problem)
         else:
             self._payload_annotation = hints[data]
+
+    def _check_executor(self) -> None:
+        executor = self.policy.executor
+        if executor == "auto":
+            return
+        if self.is_async:
+            self._problem(
+                f"executor={executor!r} is for ordinary functions; an async one runs on the "
+                "worker's event loop, so take 'async' or the executor away"
+            )
+        if executor != "process":
+            return
+        if self.takes_context:
+            self._problem(
+                "a job in a process of its own takes (data) only: it has no Context there; "
+                "return what is worth knowing, or take executor='thread'"
+            )
+        if "<locals>" in self.function.__qualname__ or self.function.__module__ == "__main__":
+            self._problem(
+                "a job in a process of its own is imported there by its module and name; "
+                "define it at the top level of a module that can be imported"
+            )
 
     def _problem(self, text: str) -> None:
         self.problems.append(f"{self.location}: {text}")

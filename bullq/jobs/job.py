@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 from bullq.clock import Duration, to_ms
 from bullq.errors import JobDefinitionError
 from bullq.jobs.context import Context
-from bullq.jobs.definition import JobDefinition, JobPolicy
+from bullq.jobs.definition import Executor, JobDefinition, JobPolicy
 from bullq.jobs.dispatching import DispatchOptions, Receipt, current_dispatcher
 from bullq.jobs.retry import Backoff
 
@@ -115,7 +115,7 @@ class AsyncJob(Job[DataT, ResultT]):
 
 
 class SyncJob(Job[DataT, ResultT]):
-    """A job whose function is an ordinary one; it runs in a thread of the worker."""
+    """A job whose function is an ordinary one; it runs in a thread, or a process, of a worker."""
 
     def __call__(self, data: DataT, ctx: Context | None = None) -> ResultT:
         """Run the function itself, with *ctx* where it takes one."""
@@ -183,6 +183,7 @@ def job(
     cron: str | None = None,
     every: Duration | None = None,
     tz: str = "UTC",
+    executor: Executor = "auto",
 ) -> JobDecorator: ...
 def job(
     function: Callable[..., Any] | None = None,
@@ -197,6 +198,7 @@ def job(
     cron: str | None = None,
     every: Duration | None = None,
     tz: str = "UTC",
+    executor: Executor = "auto",
 ) -> Any:
     """Make a function `(data)` or `(data, ctx)` a job; use it bare or with options.
 
@@ -205,6 +207,10 @@ def job(
     wait between them; *timeout* (seconds or timedelta, more than 0) bounds one of them;
     *priority* goes from 1 (first) to 2,097,152 (last), 0 for none; *cron* (5 fields, or 6 with
     seconds first, in the time zone *tz*) or *every* makes the job recur. None: as the queue says.
+
+    *executor* 'process' runs an ordinary function `(data)` in a process beside the worker, which
+    CPU-bound code keeps busy, or kills, without harm to other jobs; 'thread' in one of the
+    worker's threads; 'auto' leaves a coroutine function on the event loop, any other in a thread.
     """
     policy = JobPolicy(
         attempts=attempts,
@@ -214,6 +220,7 @@ def job(
         cron=cron,
         every_ms=None if every is None else to_ms(every),
         tz=tz,
+        executor=executor,
     )
     decorate = JobDecorator(queue, name, policy)
     return decorate if function is None else decorate(function)

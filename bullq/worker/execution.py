@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from bullq.clock import format_ms, to_ms
 from bullq.engines.bullmq import UNRECOVERABLE, BullmqContext
-from bullq.errors import GiveUp, PayloadError, ResultError
+from bullq.errors import GiveUp, PayloadError
 from bullq.protocol.record import CorruptRecord
 from bullq.store.scripts import Return, Settlement
 from bullq.telemetry.hooks import JobEvent
-from bullq.worker import executors, outcome, recurring
+from bullq.worker import outcome, recurring
 from bullq.worker.outcome import Failure
+from bullq.worker.rejection import Rejected
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from bullq.jobs.job import Job
     from bullq.jobs.registry import JobRegistry
     from bullq.queues.queue import JobQueue
     from bullq.store.scripts import Claimed, WorkerScripts
+    from bullq.worker.executors import Executors
 
 _FLUSH_DEADLINE = 5.0  # seconds for a job's last log rows
 
@@ -33,18 +37,16 @@ class Stop(enum.Enum):
     SHUTDOWN = "its worker stops"
 
 
-class _Rejected(Exception):  # noqa: N818 - carries the error that counts
-    """The attempt failed in a way that no other attempt can mend."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
 class Execution:
     """A pipeline over one claimed job: look up, check, run, write the result, settle."""
 
     def __init__(
-        self, claimed: Claimed, queue: JobQueue, jobs: JobRegistry, scripts: WorkerScripts
+        self,
+        claimed: Claimed,
+        queue: JobQueue,
+        jobs: JobRegistry,
+        scripts: WorkerScripts,
+        executors: Executors,
     ) -> None:
         self.record = claimed.record
         self.token = claimed.token
@@ -55,6 +57,7 @@ class Execution:
         self._queue = queue
         self._jobs = jobs
         self._scripts = scripts
+        self._executors = executors
         self._context: BullmqContext | None = None
         self._event: JobEvent | None = None
         self._began = time.monotonic()
@@ -87,7 +90,7 @@ class Execution:
             settlement: Settlement | None = outcome.completed(
                 self.record, self.token, await self._result()
             )
-        except _Rejected as rejected:
+        except Rejected as rejected:
             settlement = self.failure(rejected.error, retriable=False)
         except asyncio.CancelledError as error:
             settlement = self._cancelled(error)
@@ -121,30 +124,30 @@ class Execution:
             if record.scheduler_id is not None:
                 await recurring.move_on(self._queue, record)
         except CorruptRecord as error:
-            raise _Rejected(error) from None
+            raise Rejected(error) from None
         if record.deferred_failure is not None:
-            raise _Rejected(GiveUp(record.deferred_failure))
+            raise Rejected(GiveUp(record.deferred_failure))
         job = self._jobs.find(queue, record.name)
         try:
             data = job.payload.decode(record.data)
         except PayloadError as error:
-            raise _Rejected(error) from None
+            raise Rejected(error) from None
         if job.takes_context:
             self._context = BullmqContext(queue, record, self._scripts, self._queue.store)
-        value = await self._call(job, data)
-        try:
-            return job.result.encode(value)
-        except ResultError as error:
-            raise _Rejected(error) from None
+        if job.policy.executor == "process":
+            async with self._executors.process(job) as process:
+                return await self._in_time(job, process.call(job, record.data))
+        return await self._in_time(job, self._executors.call(job, data, self._context))
 
-    async def _call(self, job: Job[Any, Any], data: Any) -> Any:
+    async def _in_time(self, job: Job[Any, Any], call: Awaitable[str]) -> str:
+        """Wait for a call within the attempt's timeout."""
         bound = self._queue.spec.job_timeout
         timeout_ms = job.policy.timeout_ms or (None if bound is None else to_ms(bound))
         if timeout_ms is None:
-            return await executors.call(job, data, self._context)
+            return await call
         try:
             async with asyncio.timeout(timeout_ms / 1000) as deadline:
-                return await executors.call(job, data, self._context)
+                return await call
         except TimeoutError:
             if not deadline.expired():
                 raise

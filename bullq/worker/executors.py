@@ -1,65 +1,55 @@
-"""Where a job's function runs: on the event loop, or in a thread."""
+"""Where a job's function runs: on the event loop, in a thread, or in a process."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import contextvars
-import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from bullq.errors import ResultError
+from bullq.worker.processes import ProcessPool
+from bullq.worker.rejection import Rejected
+from bullq.worker.threads import ThreadPool
+
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from bullq.jobs.context import Context
     from bullq.jobs.job import Job
+    from bullq.worker.processes import JobProcess
 
 
-async def call(job: Job[Any, Any], data: Any, context: Context | None) -> Any:
-    """Run a job's function and give its result.
+class Executors:
+    """The places of one worker; each is made at its first use."""
 
-    A coroutine function runs here. Any other runs in a thread of its own, which nobody can stop:
-    when this is cancelled, the thread goes on and what it gives is dropped.
-    """
-    arguments = (data, context) if job.takes_context else (data,)
-    if job.is_async:
-        return await job.function(*arguments)
-    return await _in_thread(job, arguments)
+    def __init__(self, concurrency: int) -> None:
+        self._threads = ThreadPool(concurrency)
+        self._processes = ProcessPool(concurrency)
 
+    def process(self, job: Job[Any, Any]) -> AbstractAsyncContextManager[JobProcess]:
+        """Wait for a process that can run *job*, and keep it until the context ends.
 
-async def _in_thread(job: Job[Any, Any], arguments: tuple[Any, ...]) -> Any:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-    scope = contextvars.copy_context()
+        Cancelling its call kills it.
+        """
+        return self._processes.place(job)
 
-    def run() -> None:
-        try:
-            result = scope.run(job.function, *arguments)
-        except BaseException as error:  # noqa: BLE001 - all that a job raises is its outcome
-            tell(future.set_exception, _carriable(error))
+    async def call(self, job: Job[Any, Any], data: Any, context: Context | None) -> str:
+        """Run a job's function here and give its result as JSON text.
+
+        A coroutine function runs on the event loop. Any other runs in a thread, which nobody can
+        stop: when this is cancelled, the thread goes on and what it gives is dropped.
+        Raises what the function raises, and Rejected where JSON cannot hold its result.
+        """
+        arguments = (data, context) if job.takes_context else (data,)
+        if job.is_async:
+            value = await job.function(*arguments)
         else:
-            tell(future.set_result, result)
+            label = f"bullq {job.queue}/{job.name}"
+            value = await self._threads.call(label, job.function, arguments)
+        try:
+            return job.result.encode(value)
+        except ResultError as error:
+            raise Rejected(error) from None
 
-    def tell(settle: Callable[[Any], None], outcome: Any) -> None:
-        def unless_cancelled() -> None:
-            if not future.done():
-                settle(outcome)
-
-        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
-            loop.call_soon_threadsafe(unless_cancelled)
-
-    # A daemon, unlike the threads of a pool: one that hangs must not keep the process from
-    # ending when its time is up.
-    threading.Thread(target=run, name=f"bullq {job.queue}/{job.name}", daemon=True).start()
-    return await future
-
-
-def _carriable(error: BaseException) -> BaseException:
-    """Give an error that a future can carry: these two have a meaning of their own to coroutines.
-
-    asyncio refuses StopIteration, and GeneratorExit would end those that wait for the job.
-    """
-    if isinstance(error, StopIteration | GeneratorExit):
-        carried = RuntimeError(f"the job raised {type(error).__name__}")
-        carried.__cause__ = error
-        return carried
-    return error
+    async def aclose(self) -> None:
+        """End idle threads and all processes."""
+        self._threads.close()
+        await self._processes.aclose()

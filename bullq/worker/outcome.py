@@ -22,6 +22,7 @@ _PARENT_FLAGS = {
     "rdof": "removeDependencyOnFailure",
 }
 _OWN_FOLDER = str(Path(__file__).parents[1])
+_TOLD = "_bullq_trace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,9 @@ class Failure:
     @property
     def trace(self) -> str:
         """The failure as an entry of BullMQ's stacktrace."""
+        told = getattr(self.error, _TOLD, None)
+        if isinstance(told, str):
+            return told
         try:
             error = self.error
             frames = _users_frames(error.__traceback__)
@@ -56,6 +60,12 @@ class Failure:
         except Exception:  # noqa: BLE001 - it reads users' attributes, and has failures of its own
             trace = f"{type(self.error).__name__}: {self.reason} (its traceback cannot be read)\n"
         return _sendable(trace)
+
+
+def tell_trace(error: Exception, trace: str) -> Exception:
+    """Give *error* the trace of the one in another process that it stands for."""
+    setattr(error, _TOLD, trace)
+    return error
 
 
 def _users_frames(trace: TracebackType | None) -> TracebackType | None:

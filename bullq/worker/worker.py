@@ -27,6 +27,7 @@ from bullq.store.scripts import (
 from bullq.telemetry.hooks import Observers, hears
 from bullq.worker.exchange import Exchange
 from bullq.worker.execution import Execution, Stop
+from bullq.worker.executors import Executors
 from bullq.worker.health import Health
 from bullq.worker.recovery import Recovery
 from bullq.worker.recurring import keep_schedules
@@ -83,6 +84,7 @@ class Worker:
         self._drain_ms = to_ms(queue.spec.drain_timeout if drain_timeout is None else drain_timeout)
         self._running: dict[str, Execution] = {}  # by token
         self._returned = 0
+        self._executors = Executors(self.concurrency)
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._scripts = WorkerScripts(queue.store.client(), queue.keys)
@@ -137,6 +139,7 @@ class Worker:
             await self._shut_down(*actors)
         finally:
             await _cancel(*actors, *ends)
+            await self._executors.aclose()
             self._renewal.stop()
             self._observer.worker_stopped(spec.name, self._returned)
 
@@ -191,7 +194,7 @@ class Worker:
             self._exchange.settle(Discard(job_id=record.id, token=token), lambda _: None)
             self._observer.job_discarded(self._queue.spec.name, record.id)
             return
-        execution = Execution(claimed, self._queue, self._jobs, self._scripts)
+        execution = Execution(claimed, self._queue, self._jobs, self._scripts, self._executors)
         self._running[token] = execution
         self._renewal.hold(record.id, token)
         if self._tells_starts:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
@@ -7,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import BaseModel
 
+from bullq.errors import InvalidOptionError
 from bullq.jobs.context import Context
-from bullq.jobs.definition import JobDefinition, JobPolicy
+from bullq.jobs.definition import Executor, JobDefinition, JobPolicy
 
 if TYPE_CHECKING:
     from decimal import Decimal as Unimported
@@ -162,3 +164,33 @@ def test_a_decorator_that_wraps_well_is_seen_through() -> None:
 
 def test_a_partial_keeps_its_function_s_kind() -> None:
     assert define(wraps(data_only)(partial(data_only))).problems == []
+
+
+@pytest.mark.parametrize(
+    ("function", "executor", "problem"),
+    [
+        (data_and_context, "thread", "executor='thread' is for ordinary functions"),
+        (data_and_context, "process", "executor='process' is for ordinary functions"),
+        (data_and_untyped_context, "process", r"takes \(data\) only"),
+        (lambda order: order, "process", "define it at the top level of a module"),
+    ],
+)
+def test_an_executor_that_cannot_run_the_function_is_a_problem(
+    function: Callable[..., Any], executor: Executor, problem: str
+) -> None:
+    if function.__name__ == "<lambda>":
+        function.__qualname__ = "outer.<locals>.<lambda>"
+    policy = JobPolicy(executor=executor)
+    defined = JobDefinition(function, queue="default", name="job", policy=policy)
+    assert any(re.search(problem, told) for told in defined.problems), defined.problems
+
+
+@pytest.mark.parametrize("executor", ["auto", "thread", "process"])
+def test_an_ordinary_function_runs_anywhere(executor: Executor) -> None:
+    policy = JobPolicy(executor=executor)
+    assert JobDefinition(data_only, queue="default", name="job", policy=policy).problems == []
+
+
+def test_an_unknown_executor_is_refused() -> None:
+    with pytest.raises(InvalidOptionError, match="'auto', 'thread', 'process', not 'fork'"):
+        JobPolicy(executor="fork")  # type: ignore[arg-type]
