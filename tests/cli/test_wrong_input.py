@@ -167,8 +167,24 @@ def test_errors_are_json_where_answers_are(
     assert error["message"]
 
 
+def test_a_module_that_raises_at_import_is_named_with_its_line(project: Project) -> None:
+    project.write("shop.py", "raise RuntimeError('no such shelf')\n")
+    done = project.run(*WORK, BULLQ_APP="shop:app")
+    assert done.returncode == 2
+    assert "shop: raises RuntimeError at import: no such shelf" in done.stderr
+    assert "shop.py:1)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_what_nobody_foresaw_keeps_its_traceback(project: Project) -> None:
-    project.write("shop.py", "raise RuntimeError('not our fault')\n")
+    project.write(
+        "shop.py",
+        "from bullq import Bullq\n"
+        "class Shop(Bullq):\n"
+        "    @property\n"
+        "    def queues(self): raise RuntimeError('not our fault')\n"
+        "app = Shop()\n",
+    )
     done = project.run(*WORK, BULLQ_APP="shop:app")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
