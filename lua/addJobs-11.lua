@@ -45,6 +45,10 @@ function add.prioritized(arguments)
     {MARKER, META, ID, PRIORITIZED, DELAYED, COMPLETED, ACTIVE, EVENTS, PC}, arguments)
 end
 
+-- A write of nothing: a server that refuses writes, or is out of memory, refuses the whole call here.
+-- Met below, its refusal would be taken for that of one job.
+redis.call("SETRANGE", ID, 0, "")
+
 local answers = {}
 for index, job in ipairs(cmsgpack.unpack(ARGV[1])) do
   local ok, answer = pcall(add[job[1]], {job[2], job[3], job[4]})
