@@ -215,6 +215,8 @@ async def test_a_server_that_turns_read_only_for_a_while_loses_no_outcome(
         await client.execute_command("REPLICAOF", "127.0.0.1", "1")
         go_on.set()
         await recorder.wait_for("redis_lost")
+        with pytest.raises(StoreUnavailable, match=r"cannot serve now: .*read only"):
+            await waits.dispatch(Number(n=2))
         await client.execute_command("REPLICAOF", "NO", "ONE")
         assert await receipt.result(timeout=10) == "done"
         assert not recorder.all("trouble") + recorder.all("job_lost")
