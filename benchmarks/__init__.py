@@ -1,0 +1,1 @@
+"""How fast bullq is, beside Node's BullMQ and other queues: run it with `python -m benchmarks`."""

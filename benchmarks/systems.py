@@ -1,0 +1,120 @@
+"""Which systems are compared, how each is started, and what it has to have installed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = Path(__file__).parent / ".venvs"
+NODE_FOLDER = ROOT / "tests" / "interop"
+_INSTALL_DEADLINE = 300.0  # seconds
+
+
+class NotInstalled(Exception):  # noqa: N818 - what happened, named as people say it
+    """A system cannot be run here; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """One system: *module* of benchmarks.peers plays its parts.
+
+    *requirements* are installed into an environment of its own; without any it runs in ours.
+    *node_package* is the package that peers/node.mjs plays the parts with.
+    """
+
+    name: str
+    title: str
+    module: str = ""
+    requirements: tuple[str, ...] = ()
+    node_package: str = ""
+
+    def command(self) -> list[str]:
+        """Give the command to which the part and its order are added."""
+        if self.node_package:
+            return ["node", str(ROOT / "benchmarks" / "peers" / "node.mjs")]
+        return [str(self._python()), "-m", f"benchmarks.peers.{self.module}"]
+
+    def prepare(self) -> None:
+        """Install what the system needs; raise NotInstalled, with the reason, if that fails."""
+        if self.node_package:
+            self._prepare_node()
+        elif self.requirements and not self._marker().exists():
+            self._prepare_python()
+
+    def _python(self) -> Path:
+        if not self.requirements:
+            return Path(sys.executable)
+        return ENVIRONMENTS / self.name / "bin" / "python"
+
+    def _marker(self) -> Path:
+        return ENVIRONMENTS / self.name / ".installed"
+
+    def _prepare_python(self) -> None:
+        ENVIRONMENTS.mkdir(exist_ok=True)
+        (ENVIRONMENTS / ".gitignore").write_text("*\n", encoding="utf-8")
+        venv.create(ENVIRONMENTS / self.name, with_pip=True, clear=True)
+        _install([str(self._python()), "-m", "pip", "install", "--quiet", *self.requirements])
+        self._marker().touch()
+
+    def _prepare_node(self) -> None:
+        if shutil.which("node") is None:
+            raise NotInstalled("there is no node on PATH")
+        if (NODE_FOLDER / "node_modules" / self.node_package).is_dir():
+            return
+        if shutil.which("npm") is None:
+            raise NotInstalled("there is no npm on PATH to install it with")
+        _install(["npm", "ci", "--prefix", str(NODE_FOLDER), "--no-fund", "--no-audit"])
+
+
+def _install(command: list[str]) -> None:
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=_INSTALL_DEADLINE
+        )
+    except subprocess.TimeoutExpired:
+        raise NotInstalled(f"the installation took longer than {_INSTALL_DEADLINE:g} s") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
+        raise NotInstalled(f"the installation failed: {said[-1]}")
+
+
+BULLQ = System(name="bullq", title="bullq, bare processor", module="with_bullq")
+BULLQ_JOBS = System(name="bullq-jobs", title="bullq, @job and pydantic", module="with_bullq_jobs")
+PEERS = (
+    System(name="node-6", title="Node BullMQ", node_package="bullmq"),
+    System(name="node-5", title="Node BullMQ", node_package="bullmq5"),
+    System(name="official", title="official Python BullMQ", module="with_official"),
+    System(name="streaq", title="streaq", module="with_streaq", requirements=("streaq", "uvloop")),
+    System(
+        name="saq",
+        title="saq",
+        module="with_saq",
+        requirements=("saq[hiredis]", "typing_extensions", "uvloop"),
+    ),
+    System(name="arq", title="arq", module="with_arq", requirements=("arq", "uvloop")),
+    System(
+        name="taskiq",
+        title="taskiq, streams",
+        module="with_taskiq",
+        requirements=("taskiq", "taskiq-redis", "uvloop"),
+    ),
+    System(
+        name="dramatiq",
+        title="dramatiq, threads",
+        module="with_dramatiq",
+        requirements=("dramatiq[redis]",),
+    ),
+    System(name="rq", title="rq, SimpleWorker", module="with_rq", requirements=("rq",)),
+    System(
+        name="celery",
+        title="celery, threads",
+        module="with_celery",
+        requirements=("celery[redis]",),
+    ),
+)
+SYSTEMS = (BULLQ, BULLQ_JOBS, *PEERS)
