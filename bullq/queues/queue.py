@@ -42,7 +42,7 @@ class JobQueue:
         self.store = store
         self.keys = QueueKeys(prefix, spec.name)
         self.live = bullmq.Queue(spec.name, {"connection": store.client(), "prefix": prefix})
-        self._script = AddScript(store.client(), self.keys)
+        self._script = AddScript(store.pipelined(), self.keys)
         self._waiting: deque[tuple[NewJob, asyncio.Future[str]]] = deque()
         self._sender: asyncio.Task[None] | None = None
         self._introduced = False

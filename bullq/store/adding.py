@@ -13,9 +13,8 @@ from bullq.protocol.options import JobOptions, encode_options
 from bullq.store.lua import script
 
 if TYPE_CHECKING:
-    import redis.asyncio
-
     from bullq.protocol.keys import QueueKeys
+    from bullq.store.pipelined import Scripting
 
 _KEYS = (
     "wait",
@@ -70,7 +69,7 @@ class NewJob:
 class AddScript:
     """The script that adds jobs to one queue."""
 
-    def __init__(self, client: redis.asyncio.Redis, keys: QueueKeys) -> None:
+    def __init__(self, client: Scripting, keys: QueueKeys) -> None:
         self._keys = keys
         self._add = client.register_script(script("addJobs-11"))
 

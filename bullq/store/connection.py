@@ -11,14 +11,19 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
-from redis.asyncio.connection import BlockingConnectionPool, Connection, parse_url
+from redis.asyncio.connection import (
+    BlockingConnectionPool,
+    Connection,
+    SSLConnection,
+    parse_url,
+)
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -40,6 +45,7 @@ from redis.retry import Retry
 from bullq.errors import SettingsError, StoreUnavailable
 from bullq.settings import mask_url
 from bullq.store.cancellation import cancellable
+from bullq.store.pipelined import Command, PipelinedConnection
 
 CONNECT_TIMEOUT = 2.0
 """Seconds to wait for a connection."""
@@ -75,6 +81,9 @@ class Store:
         self._shared: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = (
             WeakKeyDictionary()
         )
+        self._pipelined: WeakKeyDictionary[asyncio.AbstractEventLoop, PipelinedConnection] = (
+            WeakKeyDictionary()
+        )
         self._pid = os.getpid()
 
     def __repr__(self) -> str:
@@ -85,9 +94,7 @@ class Store:
 
         Untyped, because redis-py's own types do not know that replies are decoded here.
         """
-        if self._pid != os.getpid():
-            # A forked child must not write to its parent's sockets.
-            self._shared, self._pid = WeakKeyDictionary(), os.getpid()
+        self._forget_parent()
         loop = asyncio.get_running_loop()
         client = self._shared.get(loop)
         if client is None:
@@ -96,6 +103,21 @@ class Store:
             )
             client = self._shared[loop] = redis.asyncio.Redis.from_pool(pool)
         return client
+
+    def pipelined(self) -> PipelinedConnection:
+        """Give the connection for scripts that everything on the running event loop shares."""
+        self._forget_parent()
+        loop = asyncio.get_running_loop()
+        connection = self._pipelined.get(loop)
+        if connection is None:
+            connection = self._pipelined[loop] = PipelinedConnection(
+                self._open_transport,
+                self._greeting(),
+                address=self.address,
+                connect_timeout=CONNECT_TIMEOUT,
+                timeout=COMMAND_TIMEOUT,
+            )
+        return connection
 
     async def open_blocking(self, name: str) -> Any:
         """Open a client with one connection for blocking reads; whoever asks for it closes it.
@@ -138,9 +160,12 @@ class Store:
 
     async def aclose(self) -> None:
         """Close what was opened on the running event loop."""
-        client = self._shared.pop(asyncio.get_running_loop(), None)
+        loop = asyncio.get_running_loop()
+        client, connection = self._shared.pop(loop, None), self._pipelined.pop(loop, None)
         if client is not None:
             await client.aclose(close_connection_pool=True)
+        if connection is not None:
+            await connection.aclose()
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
@@ -176,6 +201,35 @@ class Store:
                 "Start one with 'bullq dev', or set REDIS_URL."
             )
         return None
+
+    def _forget_parent(self) -> None:
+        """Open anew after a fork: a child must not write to its parent's sockets."""
+        if self._pid != os.getpid():
+            self._shared, self._pid = WeakKeyDictionary(), os.getpid()
+            self._pipelined = WeakKeyDictionary()
+
+    async def _open_transport(
+        self, protocol: Callable[[], asyncio.Protocol]
+    ) -> tuple[asyncio.Transport, Any]:
+        loop, options = asyncio.get_running_loop(), self._options
+        if "path" in options:
+            return await loop.create_unix_connection(protocol, options["path"])
+        host, port = options.get("host", "localhost"), int(options.get("port", 6379))
+        if options.get("connection_class") is not SSLConnection:
+            return await loop.create_connection(protocol, host, port)
+        given = {key: value for key, value in options.items() if key != "connection_class"}
+        context = SSLConnection(**given).ssl_context.get()
+        return await loop.create_connection(protocol, host, port, ssl=context)
+
+    def _greeting(self) -> list[Command]:
+        """Give what a new connection says first: who it is, and which database it wants."""
+        options, greeting = self._options, []
+        if options.get("password"):
+            user = (options["username"],) if options.get("username") else ()
+            greeting.append(("AUTH", *user, options["password"]))
+        if options.get("db"):
+            greeting.append(("SELECT", options["db"]))
+        return greeting
 
     def _async_options(self, *, blocking: bool = False) -> dict[str, Any]:
         options = {**_common_options(), **self._options, "retry": AsyncRetry(NoBackoff(), 0)}

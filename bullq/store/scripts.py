@@ -13,10 +13,10 @@ from bullq.store.lua import official, script
 
 if TYPE_CHECKING:
     import redis
-    import redis.asyncio
 
     from bullq.protocol.keys import QueueKeys
     from bullq.protocol.options import KeepJobs
+    from bullq.store.pipelined import Scripting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +209,7 @@ _STALLED_KEYS = (
 class WorkerScripts:
     """The scripts a worker of one queue runs, on the connection it gives them."""
 
-    def __init__(self, client: redis.asyncio.Redis, keys: QueueKeys) -> None:
+    def __init__(self, client: Scripting, keys: QueueKeys) -> None:
         self._keys = keys
         self._exchange = client.register_script(script("exchange-12"))
         self._stalled = client.register_script(official("moveStalledJobsToWait-9"))

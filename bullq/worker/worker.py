@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bullq.queues.queue import JobQueue
     from bullq.telemetry.hooks import JobEvent, Observer
 
+_MAX_OUTAGE = 300.0  # seconds without an answer from Redis before a worker ends by an error
 _CANCEL_GRACE = 2.0  # seconds for cancelled jobs to clean up after themselves
 _CANCEL_AGAIN = 0.25  # seconds until an actor that goes on is cancelled again
 _SETTLE_DEADLINE = 5.0  # seconds to record the last outcomes once nothing runs any more
@@ -71,12 +72,14 @@ class Worker:
         concurrency: int | None = None,
         drain_timeout: Duration | None = None,
         heartbeat_file: Path | None = None,
+        max_outage: Duration = _MAX_OUTAGE,
+        token_prefix: str | None = None,
     ) -> None:
         observer = Observers([observer])  # what one raises must reach no job and no loop
         self.name = name or default_worker_name()
         spec = queue.spec if concurrency is None else replace(queue.spec, concurrency=concurrency)
         self.concurrency = spec.concurrency
-        self.health = Health(queue.spec.name, observer, heartbeat_file)
+        self.health = Health(queue.spec.name, observer, heartbeat_file, to_ms(max_outage))
         self._queue = queue
         self._jobs = jobs
         self._observer = observer
@@ -87,7 +90,7 @@ class Worker:
         self._executors = Executors(self.concurrency)
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
-        self._scripts = WorkerScripts(queue.store.client(), queue.keys)
+        self._scripts = WorkerScripts(queue.store.pipelined(), queue.keys)
         claim = Claim(
             tokens=(),
             lock_duration_ms=queue.spec.lock_duration_ms,
@@ -103,6 +106,7 @@ class Worker:
             concurrency=self.concurrency,
             on_claimed=self._begin,
             on_answered=self._changed.set,
+            token_prefix=token_prefix,
         )
         self._renewal = Renewal(queue, self._lost, observer)
         self._recovery = Recovery(
