@@ -59,7 +59,7 @@ class Observer:
         """Say that an id without a job was taken out of the queue."""
 
     def jobs_stalled(self, queue: str, job_ids: list[str]) -> None:
-        """Say that jobs were taken back from workers that had gone silent."""
+        """Say that jobs were taken back from workers that had gone silent or died."""
 
     def redis_lost(self, queue: str, reason: str) -> None:
         """Say that Redis does not serve a worker any more; it goes on trying."""
@@ -69,6 +69,22 @@ class Observer:
 
     def schedule_changed(self, queue: str, schedule_id: str, change: str) -> None:
         """Say that a recurring job was scheduled anew or removed."""
+
+    def loop_blocked(self, queue: str, lag_ms: float, job: JobEvent | None) -> None:
+        """Say that the event loop has not answered for *lag_ms*, once per block, while it lasts.
+
+        *job* is the one that blocks it, None where that cannot be told. This call alone comes
+        from another thread.
+        """
+
+    def process_started(self, number: int, pid: int) -> None:
+        """Say that a supervisor has started the worker process in the place *number*, from 1."""
+
+    def process_ended(self, number: int, pid: int, how: str, again_in_ms: int | None) -> None:
+        """Say that a worker process ended in order, and when it is replaced; None: it is not."""
+
+    def process_died(self, number: int, pid: int, how: str, again_in_ms: int | None) -> None:
+        """Say how a worker process died, and when it is replaced; None: it is not."""
 
     def trouble(self, queue: str, message: str, error: BaseException | None = None) -> None:
         """Say that something went wrong that ends no job and no worker."""

@@ -94,6 +94,23 @@ class LoggingObserver(Observer):
         """Log a change of a schedule."""
         self._log.info(f"schedule {change}", queue=queue, schedule=schedule_id)
 
+    def loop_blocked(self, queue: str, lag_ms: float, job: JobEvent | None) -> None:
+        """Log that a job blocks the event loop."""
+        by = {} if job is None else {"by": f"{job.queue}/{job.name}", "id": job.id}
+        self._log.warning("event loop blocked", queue=queue, since=format_ms(lag_ms), **by)
+
+    def process_started(self, number: int, pid: int) -> None:
+        """Log the start of a worker process."""
+        self._log.info("process started", number=number, pid=pid)
+
+    def process_ended(self, number: int, pid: int, how: str, again_in_ms: int | None) -> None:
+        """Log that a worker process ended in order."""
+        self._log.info("process ended", **_process(number, pid, again_in_ms), reason=how)
+
+    def process_died(self, number: int, pid: int, how: str, again_in_ms: int | None) -> None:
+        """Log how a worker process died."""
+        self._log.error("process died", **_process(number, pid, again_in_ms), reason=how)
+
     def trouble(self, queue: str, message: str, error: BaseException | None = None) -> None:
         """Log something that ends no job and no worker."""
         reason = "" if error is None else f"{type(error).__name__}: {error}"
@@ -109,6 +126,11 @@ def _of(job: JobEvent) -> dict[str, Any]:
         "waited_ms": job.waited_ms,
         "ran_ms": round(job.ran_ms, 1),
     }
+
+
+def _process(number: int, pid: int, again_in_ms: int | None) -> dict[str, Any]:
+    again = {} if again_in_ms is None else {"again_in": format_ms(again_in_ms)}
+    return {"number": number, "pid": pid, **again}
 
 
 def _stamp_text(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

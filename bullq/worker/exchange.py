@@ -46,6 +46,7 @@ class Exchange:
         concurrency: int,
         on_claimed: Callable[[Claimed], None],
         on_answered: Callable[[], None],
+        token_prefix: str | None = None,
     ) -> None:
         self._queue = queue
         self._scripts = scripts
@@ -61,7 +62,7 @@ class Exchange:
         self._budget = 1
         self._running = 0
         self._claiming = True
-        self._token_prefix = uuid.uuid4().hex
+        self._token_prefix = token_prefix or uuid.uuid4().hex
         self._token_number = 0
         self._server_offset_ms = 0.0
         self._limited_until = 0.0

@@ -7,6 +7,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
+from bullq.clock import format_ms
 from bullq.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -16,14 +17,21 @@ if TYPE_CHECKING:
     from bullq.telemetry.hooks import Observer
 
 _FILE_INTERVAL = 1.0  # seconds
-_PULSE = 5.0  # seconds
+_PULSE, _SHORTEST_PULSE = 5.0, 0.05  # seconds
 
 
 class Health:
     """The progress clock of one worker. Being up is not progress: an answer from Redis is."""
 
-    def __init__(self, queue: str, observer: Observer, heartbeat_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        queue: str,
+        observer: Observer,
+        heartbeat_file: Path | None = None,
+        max_outage_ms: int = 300_000,
+    ) -> None:
         self._queue = queue
+        self._max_outage_ms = max_outage_ms
         self._observer = observer
         self._file = heartbeat_file
         self._last_answer = time.monotonic()
@@ -54,18 +62,30 @@ class Health:
     async def pulse(self, store: Store) -> None:
         """Ask Redis for a sign of life, for ever, whenever nothing else has asked for a while.
 
-        A worker whose slots are all taken by long jobs has nothing else to ask for.
+        A worker whose slots are all taken by long jobs has nothing else to ask for. Raises
+        StoreUnavailable once the outage has lasted too long: whatever is wrong, a new process,
+        perhaps on another machine, has more ways to find Redis than this one.
         """
+        pause = min(_PULSE, max(self._max_outage_ms / 4000, _SHORTEST_PULSE))
         while True:
-            await asyncio.sleep(_PULSE)
-            if self.silent_for < _PULSE:
+            await asyncio.sleep(pause)
+            if self.silent_for < pause:
                 continue
             try:
                 await store.check()
             except StoreUnavailable as error:
                 self.failed(error)
+                self._give_up_in_time(error)
             else:
                 self.answered()
+
+    def _give_up_in_time(self, error: StoreUnavailable) -> None:
+        silent_ms = self.silent_for * 1000
+        if silent_ms >= self._max_outage_ms:
+            raise StoreUnavailable(
+                f"Redis has not answered for {format_ms(silent_ms)}, so the worker ends and has to "
+                f"be started anew. {error}"
+            ) from error
 
     def failed(self, error: Exception) -> None:
         """Note that Redis has not answered; tell it once per outage."""

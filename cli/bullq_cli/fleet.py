@@ -8,6 +8,8 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import typer
+
 from bullq_cli.exits import CommandError, ExitCode, as_command_error
 
 if TYPE_CHECKING:
@@ -24,19 +26,28 @@ _LAST_MOMENT = 0.5  # seconds for tasks that workers have cancelled in vain alre
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """What the workers are to do. None means: as the queue says; *drain_timeout* in seconds."""
+    """What the workers are to do. None means: as the queue says.
+
+    *drain_timeout* and *max_outage* are in seconds, *max_memory* is in bytes. *max_jobs* and
+    *max_memory* bound what one process does before it ends to be replaced; None sets no bound.
+    """
 
     queues: list[str]
     concurrency: int | None = None
     drain_timeout: float | None = None
     name: str | None = None
     burst: bool = False
+    max_outage: float = 300.0
+    max_jobs: int | None = None
+    max_memory: int | None = None
+    token_prefix: str | None = None
 
 
 def run_fleet(app: Bullq, orders: Orders, observer: Observer, signals: StopSignals) -> None:
     """Run workers until a signal comes or, in a burst, until their queues are drained.
 
-    Raises what the first worker that failed has raised, as an error for people.
+    Raises what the first worker that failed has raised, as an error for people, and typer.Exit
+    where the process has done its share of jobs or memory and is to be replaced.
     """
     loop = _new_loop()
     try:
@@ -50,7 +61,10 @@ def run_fleet(app: Bullq, orders: Orders, observer: Observer, signals: StopSigna
 
 async def _run(app: Bullq, orders: Orders, observer: Observer, signals: StopSignals) -> None:
     loop = asyncio.get_running_loop()
-    workers = {queue: _worker(app, queue, orders, observer) for queue in orders.queues}
+    from bullq.telemetry.hooks import Observers
+    from bullq.worker.deaths import RECYCLED
+    from bullq.worker.recycling import Recycling
+
     stopping = asyncio.Event()
 
     def stop() -> None:
@@ -58,7 +72,10 @@ async def _run(app: Bullq, orders: Orders, observer: Observer, signals: StopSign
         for worker in workers.values():
             worker.stop()
 
-    signals.attach(lambda: _schedule(loop, stop), _longest_drain(app, orders))
+    share = Recycling(stop, max_jobs=orders.max_jobs, max_memory=orders.max_memory)
+    told = Observers([observer, share]) if share.is_bounded else observer
+    workers = {queue: _worker(app, queue, orders, told) for queue in orders.queues}
+    signals.attach(lambda: _schedule(loop, stop), longest_drain(app, orders))
     tasks = [
         asyncio.create_task(_work(queue, worker, orders, stopping), name=f"bullq worker {queue}")
         for queue, worker in workers.items()
@@ -72,6 +89,8 @@ async def _run(app: Bullq, orders: Orders, observer: Observer, signals: StopSign
             await asyncio.wait_for(app.aclose(), _CLOSE_DEADLINE)
     for task in tasks:
         task.result()
+    if share.is_due and not signals.received:
+        raise typer.Exit(RECYCLED)
 
 
 def _worker(app: Bullq, queue: str, orders: Orders, observer: Observer) -> Worker:
@@ -81,6 +100,8 @@ def _worker(app: Bullq, queue: str, orders: Orders, observer: Observer) -> Worke
         name=orders.name,
         concurrency=orders.concurrency,
         drain_timeout=orders.drain_timeout,
+        max_outage=orders.max_outage,
+        token_prefix=orders.token_prefix,
     )
 
 
@@ -110,7 +131,7 @@ def _ended(queue: str, error: Exception | None) -> CommandError:
     )
 
 
-def _longest_drain(app: Bullq, orders: Orders) -> float:
+def longest_drain(app: Bullq, orders: Orders) -> float:
     """Tell how many seconds the slowest queue may take to drain."""
     from bullq.clock import to_ms
 

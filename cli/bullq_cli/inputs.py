@@ -1,8 +1,9 @@
-"""Read what people type: durations and payloads."""
+"""Read what people type: durations, sizes and payloads."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -19,6 +20,16 @@ def duration(option: str, text: str | None) -> float | None:
         return parse_duration(text)
     except ValueError as error:
         raise wrong_input(f"{option} cannot be read: {error}.") from None
+
+
+def size(option: str, text: str | None) -> int | None:
+    """Give the bytes that *text* says, such as 512MB or 2GB; None for None."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB)", text.strip(), re.IGNORECASE)
+    if match is None or not float(match[1]):
+        raise wrong_input(f"{option} {text!r} is no size; write it like 512MB or 2GB.")
+    return int(float(match[1]) * 1024 ** (("B", "KB", "MB", "GB").index(match[2].upper())))
 
 
 def payload(argument: str | None) -> str:

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-_LAST_RESORT = 15.0  # seconds beyond the drain timeout for outcomes to be recorded
+LAST_RESORT = 15.0
+"""Seconds beyond the drain timeout for outcomes to be recorded."""
 
 
 class StopSignals:
@@ -26,6 +27,7 @@ class StopSignals:
         self.to_json = False
         """Whether what is told is one line of JSON, as the other log lines are."""
         self._stop: Callable[[], None] | None = None
+        self._at_once: Callable[[], None] | None = None
         self._patience = 0.0
 
     def install(self) -> None:
@@ -33,14 +35,20 @@ class StopSignals:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
 
-    def attach(self, stop: Callable[[], None], drain_seconds: float) -> None:
+    def attach(
+        self,
+        stop: Callable[[], None],
+        drain_seconds: float,
+        at_once: Callable[[], None] | None = None,
+    ) -> None:
         """Have the first signal call *stop*, which must be quick, from the main thread.
 
-        A process that has not ended *drain_seconds* and a margin later is ended all the same:
-        its event loop is blocked.
+        The second calls *at_once* before it ends the process. A process that has not ended
+        *drain_seconds* and a margin later is ended all the same: its event loop is blocked.
         """
         self._stop = stop
-        self._patience = drain_seconds + _LAST_RESORT
+        self._at_once = at_once
+        self._patience = drain_seconds + LAST_RESORT
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         self.received += 1

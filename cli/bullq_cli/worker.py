@@ -1,4 +1,4 @@
-"""`bullq worker`: run the jobs of one queue or several in this process."""
+"""`bullq worker`: run the jobs of one queue or several, in this process or in several."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bullq_cli.exits import wrong_input
-from bullq_cli.inputs import duration
+from bullq_cli.inputs import duration, size
 from bullq_cli.signals import StopSignals, end_with_stdin
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _MOST_AT_ONCE = 10_000
+_MOST_PROCESSES = 1_000
 
 
 class LogFormat(StrEnum):
@@ -70,6 +71,29 @@ def worker(
             help="Touch this file whenever Redis answers. Default: BULLQ_HEARTBEAT_FILE.",
         ),
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Run N worker processes and replace those that die. Default: this one.",
+        ),
+    ] = None,
+    max_jobs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="With --processes: replace one after so many jobs."),
+    ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="With --processes: replace one that has grown so big, as 512MB."
+        ),
+    ] = None,
+    max_outage: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION", help="End by an error if Redis does not answer for so long."
+        ),
+    ] = "5m",
     log_format: Annotated[
         LogFormat | None,
         typer.Option(help="How log lines are written. Default: BULLQ_LOG_FORMAT, or text."),
@@ -81,6 +105,7 @@ def worker(
         bool, typer.Option("--json", help="Write log lines and errors as JSON.")
     ] = False,
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
+    token_prefix: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the jobs of one queue or several.
 
@@ -91,41 +116,75 @@ def worker(
     signals.install()
     if until_stdin_closes:
         end_with_stdin()
-    if not queue and not every_queue:
-        raise wrong_input(
-            "A worker needs a queue.\n"
-            "Name one with --queue default, or take every queue of the application with --all."
-        )
+    _check_queues(queue, every_queue=every_queue)
     _check_concurrency(concurrency)
-    drain_seconds = duration("--drain-timeout", drain_timeout)
     _check_name(name)
+    _check_processes(processes, max_jobs, max_memory, alone=not (processes or token_prefix))
+    drain_seconds = duration("--drain-timeout", drain_timeout)
 
-    from bullq.telemetry.hooks import Observers
     from bullq.telemetry.logging import LoggingObserver
     from bullq_cli.fleet import Orders, run_fleet
+    from bullq_cli.processes import Children, run_processes
 
     app = _load(heartbeat_file)
     style = LogFormat.JSON if to_json else log_format or app.settings.log_format
     signals.to_json = style == LogFormat.JSON
     log = LoggingObserver(LogFormat(style).value, log_level.value)
-    queues = app.queues.names if every_queue else list(dict.fromkeys(queue or []))
-    for one in queues:
-        app.queues.spec(one)
     orders = Orders(
-        queues=queues,
+        queues=_queues(app, None if every_queue else queue),
         concurrency=concurrency,
         drain_timeout=drain_seconds,
         name=name,
         burst=burst,
+        max_outage=duration("--max-outage", max_outage) or 0.0,
+        max_jobs=max_jobs,
+        max_memory=size("--max-memory", max_memory),
+        token_prefix=token_prefix,
     )
     log.note(_server(app))
-    run_fleet(app, orders, Observers([log]), signals)
+    if processes is None:
+        run_fleet(app, orders, log, signals)
+        return
+    logging = ["--log-format", style, "--log-level", log_level, *(["--json"] if to_json else [])]
+    raise typer.Exit(run_processes(app, orders, Children(processes, logging), log, signals))
+
+
+def _queues(app: Bullq, named: list[str] | None) -> list[str]:
+    """Give the queues to work on, all of them for None; raises UnknownQueueError."""
+    queues = app.queues.names if named is None else list(dict.fromkeys(named))
+    for queue in queues:
+        app.queues.spec(queue)
+    return queues
+
+
+def _check_queues(queue: list[str] | None, *, every_queue: bool) -> None:
+    if not queue and not every_queue:
+        raise wrong_input(
+            "A worker needs a queue.\n"
+            "Name one with --queue default, or take every queue of the application with --all."
+        )
 
 
 def _check_concurrency(concurrency: int | None) -> None:
     if concurrency is not None and not 1 <= concurrency <= _MOST_AT_ONCE:
         raise wrong_input(
             f"--concurrency is a whole number from 1 to {_MOST_AT_ONCE:,}, not {concurrency}."
+        )
+
+
+def _check_processes(
+    processes: int | None, max_jobs: int | None, max_memory: str | None, *, alone: bool
+) -> None:
+    if processes is not None and not 1 <= processes <= _MOST_PROCESSES:
+        raise wrong_input(
+            f"--processes is a whole number from 1 to {_MOST_PROCESSES:,}, not {processes}."
+        )
+    if max_jobs is not None and max_jobs < 1:
+        raise wrong_input(f"--max-jobs is a whole number from 1, not {max_jobs}.")
+    if alone and (max_jobs is not None or max_memory is not None):
+        raise wrong_input(
+            "--max-jobs and --max-memory end a process so that another one takes its place.\n"
+            "Add --processes 1, which watches over one and replaces it."
         )
 
 

@@ -94,6 +94,23 @@ def line(call: str, *arguments: Any) -> str:
             ["default", "bullq-x", "made"],
             "schedule made queue=default schedule=bullq-x",
         ),
+        (
+            "loop_blocked",
+            ["default", 1_200.0, event()],
+            "~ event loop blocked queue=default since=1.2 s by=default/mail id=order-7",
+        ),
+        (
+            "loop_blocked",
+            ["default", 1_200.0, None],
+            "~ event loop blocked queue=default since=1.2 s",
+        ),
+        ("process_started", [2, 4711], "process started number=2 pid=4711"),
+        ("process_ended", [2, 4711, "stopped", None], "process ended number=2 pid=4711: stopped"),
+        (
+            "process_died",
+            [2, 4711, "was killed by signal 9 (SIGKILL)", 200],
+            "! process died number=2 pid=4711 again_in=200 ms: was killed by signal 9 (SIGKILL)",
+        ),
         ("trouble", ["default", "it broke"], "! it broke queue=default"),
         (
             "trouble",
@@ -126,9 +143,15 @@ def test_every_call_of_an_observer_is_told_at_some_level() -> None:
     for name in CALLS:
         parameters = list(inspect.signature(getattr(Observer, name)).parameters)[1:]
         given = [
-            {"job": event(), "drain_ms": 1, "delay_ms": 1, "outage_ms": 1, "job_ids": ["a"]}.get(
-                one, None if one == "error" else one
-            )
+            event()
+            if one == "job"
+            else 1
+            if one.endswith("_ms")
+            else ["a"]
+            if one == "job_ids"
+            else None
+            if one == "error"
+            else one
             for one in parameters
         ]
         assert written(name, *given, level="debug").count("\n") == 1, name
