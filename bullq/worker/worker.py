@@ -29,6 +29,7 @@ from bullq.worker.exchange import Exchange
 from bullq.worker.execution import Execution, Stop
 from bullq.worker.executors import Executors
 from bullq.worker.health import Health
+from bullq.worker.loopwatch import LoopWatch
 from bullq.worker.recovery import Recovery
 from bullq.worker.recurring import keep_schedules
 from bullq.worker.renewal import Renewal
@@ -109,6 +110,7 @@ class Worker:
             token_prefix=token_prefix,
         )
         self._renewal = Renewal(queue, self._lost, observer)
+        self._loop_watch = LoopWatch(queue.spec.name, observer, self._job_of)
         self._recovery = Recovery(
             queue, self._scripts, observer, self.health, self._exchange.server_ms
         )
@@ -129,6 +131,7 @@ class Worker:
         await keep_schedules(self._queue, self._jobs.on(spec.name), self._observer)
         self._observer.worker_started(spec.name, self.name, self.concurrency)
         self._renewal.start()
+        self._loop_watch.start()
         actors = [
             _actor(self._exchange.run(), "exchange"),
             _actor(self._wakeup.run(), "wake-up"),
@@ -145,6 +148,7 @@ class Worker:
             await _cancel(*actors, *ends)
             await self._executors.aclose()
             self._renewal.stop()
+            self._loop_watch.stop()
             self._observer.worker_stopped(spec.name, self._returned)
 
     async def _shut_down(self, exchange: asyncio.Task[Any], *others: asyncio.Task[Any]) -> None:
@@ -265,6 +269,13 @@ class Worker:
         execution = self._running.get(token)
         if execution is not None and execution.settlement is None:
             execution.stop(Stop.LOST)
+
+    def _job_of(self, task: asyncio.Task[Any]) -> JobEvent | None:
+        """Give the job that a task runs; called from a thread while the loop is blocked."""
+        for execution in list(self._running.values()):
+            if execution.task is task:
+                return execution.began
+        return None
 
 
 def _actor(coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
