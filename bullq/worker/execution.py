@@ -61,6 +61,7 @@ class Execution:
         self._context: BullmqContext | None = None
         self._event: JobEvent | None = None
         self._began = time.monotonic()
+        self._ended = 0.0
 
     @property
     def began(self) -> JobEvent:
@@ -69,9 +70,16 @@ class Execution:
             self._event = self._describe()
         return self._event
 
+    @property
     def ended(self) -> JobEvent:
-        """Describe the attempt as one that ends now, for observers."""
-        return self.began._replace(ran_ms=(time.monotonic() - self._began) * 1000)
+        """The attempt at its end, for observers."""
+        ended = self._ended or time.monotonic()
+        return self.began._replace(ran_ms=(ended - self._began) * 1000)
+
+    def end(self, settlement: Settlement) -> None:
+        """Note that the attempt ends now, and as what it is being recorded."""
+        self.settlement = settlement
+        self._ended = time.monotonic()
 
     def stop(self, why: Stop) -> None:
         """Ask the attempt to end: its context says so, and async code is cancelled."""

@@ -85,6 +85,7 @@ class Worker:
         self._jobs = jobs
         self._observer = observer
         self._tells_starts = hears(observer, "job_started")
+        self._tells_completions = hears(observer, "job_completed")
         self._drain_ms = to_ms(queue.spec.drain_timeout if drain_timeout is None else drain_timeout)
         self._running: dict[str, Execution] = {}  # by token
         self._returned = 0
@@ -213,7 +214,7 @@ class Worker:
         try:
             settlement = await execution.perform()
         except Exception as error:  # noqa: BLE001 - a job's slot must not stay taken for ever
-            event = execution.ended()
+            event = execution.ended
             self._observer.trouble(event.queue, f"job {event.id} has no outcome", error)
             settlement = None
         if execution.settlement is not None:
@@ -224,13 +225,12 @@ class Worker:
         self._end(execution)
         self._exchange.free_slot()
         if execution.stopped is Stop.LOST:
-            self._observer.job_lost(execution.ended(), Stop.LOST.value)
+            self._observer.job_lost(execution.ended, Stop.LOST.value)
 
     def _settle(
         self, execution: Execution, settlement: Settlement, *, frees_slot: bool = True
     ) -> None:
-        execution.settlement = settlement
-        event = execution.ended()
+        execution.end(settlement)
 
         def report(answer: int | str) -> None:
             if answer in _CANNOT_COMPLETE and isinstance(settlement, Finish):
@@ -239,11 +239,15 @@ class Worker:
                 self._settle(execution, failure, frees_slot=False)
                 return
             self._end(execution)
-            self._tell(event, settlement, answer)
+            self._tell(execution, settlement, answer)
 
         self._exchange.settle(settlement, report, frees_slot=frees_slot)
 
-    def _tell(self, event: JobEvent, settlement: Settlement, answer: int | str) -> None:
+    def _tell(self, execution: Execution, settlement: Settlement, answer: int | str) -> None:
+        completed = isinstance(settlement, Finish) and settlement.completed
+        if completed and answer == 0 and not self._tells_completions:
+            return
+        event = execution.ended
         if isinstance(answer, str):
             self._observer.trouble(event.queue, f"Redis cannot record job {event.id}: {answer}")
         elif answer < 0:
@@ -251,7 +255,7 @@ class Worker:
         elif isinstance(settlement, Return):
             self._returned += 1
             self._observer.job_returned(event)
-        elif isinstance(settlement, Finish) and settlement.completed:
+        elif completed:
             self._observer.job_completed(event)
         elif isinstance(settlement, Finish):
             self._observer.job_failed(event, settlement.value)
