@@ -51,13 +51,13 @@ class Meter:
         with self._lock:
             self._count += 1
             count = self._count
-            if "sent" in data:
-                self._late_ms.append((now - data["sent"]) / 1e6)
+            if sent := data.get("sent"):
+                self._late_ms.append((now - sent) / 1e6)
         if count == self._first:
             self._began = now / 1e9
         elif count == self._last:
             self._rate = (self._last - self._first) / (now / 1e9 - self._began)
-        if count == 1 and "ready" in data:
+        if count == 1 and data.get("ready"):
             tell({"ready": True})
         if count == self._jobs:
             self._finish()

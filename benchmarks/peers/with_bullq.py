@@ -12,8 +12,8 @@ from benchmarks.peers.meter import Meter
 from benchmarks.peers.stage import AsyncSystem, Data, perform
 from bullq import Bullq, Job, Keep, Observer, QueueSpec, job
 from bullq.dispatch.ids import new_job_id
-from bullq.store.adding import NewJob
 from bullq.settings import Settings
+from bullq.store.adding import NewJob
 
 
 class BullqBare(AsyncSystem):
@@ -31,7 +31,8 @@ class BullqBare(AsyncSystem):
         async def bare(data: dict[str, Any]) -> None:
             await self.handle(data)
 
-        return job(queue="bench", name="job")(bare)
+        made: Job[Any, Any] = job(queue="bench", name="job")(bare)
+        return made
 
     async def open(self) -> None:
         self.queue = self.app.queue("bench")

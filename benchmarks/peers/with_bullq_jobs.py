@@ -22,9 +22,10 @@ class Measured(BaseModel):
 class BullqJobs(BullqBare):
     def make_job(self) -> Job[Any, Any]:
         async def measure(data: Measured) -> None:
-            await self.handle(data.model_dump(exclude_none=True))
+            await self.handle(vars(data))
 
-        return job(queue="bench", name="measure")(measure)
+        made: Job[Any, Any] = job(queue="bench", name="measure")(measure)
+        return made
 
     async def add(self, data: Data) -> None:
         await self.job.dispatch(Measured(**data))
