@@ -183,23 +183,18 @@ def _knee(plot: _Plot, found: Recommendation) -> list[str]:
     chosen = found.chosen
     x, y = plot.x(chosen.concurrency), plot.y(chosen.rate)
     label = f"{chosen.concurrency} at once: {chosen.rate:,.0f} jobs/s"
-    # The label goes to the side where there is room, below the line where there is none above.
+    # Curves rise to the right: above them on the left, and below them on the right, is room.
     on_left = x > plot.left + plot.width / 2
     anchor, text_x = ("end", x - 14) if on_left else ("start", x + 14)
-    text_y = min(y + 34, plot.top + _PLOT_HEIGHT - 26)
+    text_y = max(y - 26, plot.top + 14) if on_left else min(y + 34, plot.top + _PLOT_HEIGHT - 26)
+    share = f"the knee, {found.share:.0%} of the best rate"
     return [
         _vertical(x, plot.top),
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="#ffffff" stroke="{_color(chosen)}" '
         'stroke-width="3"/>',
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{_color(chosen)}"/>',
-        _text(text_x, text_y, label, size=13, weight=700, anchor=anchor),
-        _text(
-            text_x,
-            text_y + 17,
-            f"the knee, {found.share:.0%} of the best rate",
-            color=_DIM,
-            anchor=anchor,
-        ),
+        _text(text_x, text_y, label, size=13, weight=700, anchor=anchor, halo=True),
+        _text(text_x, text_y + 17, share, color=_DIM, anchor=anchor, halo=True),
     ]
 
 
@@ -232,11 +227,17 @@ def _text(
     weight: int = 400,
     color: str = _INK,
     anchor: str = "start",
+    halo: bool = False,
 ) -> str:
-    return (
+    """Write a text; a *halo* keeps it legible over lines."""
+    written = (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" fill="{color}" '
         f'text-anchor="{anchor}">{_safe(text)}</text>'
     )
+    if not halo:
+        return written
+    edge = 'stroke="#ffffff" stroke-width="5" stroke-linejoin="round" opacity="0.85" '
+    return written.replace("<text ", f"<text {edge}", 1) + written
 
 
 def _safe(text: str) -> str:
