@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bullq.queues.queue import JobQueue
 
 _BEAT = 0.5  # seconds between looks at the children's heartbeats
+_NO_PROCESS_PAUSE = 5.0  # seconds until a child is started again where the system has refused
 _LAST_TAKEBACK = 3.0  # seconds for what is under way when all children have ended
 
 
@@ -56,6 +57,7 @@ class Supervisor:
         self._command = command
         self._terms = terms
         self._observer = Observers([observer])
+        self._queue_names = ", ".join(queue.spec.name for queue in queues)
         self._takeback = TakeBack(queues, self._observer)
         self._children: dict[int, Child] = {}  # by number
         self._beats = dict.fromkeys(range(1, terms.processes + 1), time.time())
@@ -101,6 +103,9 @@ class Supervisor:
         deaths = Deaths(self._terms.no_redis, self._terms.max_outage)
         while not self._stopping.is_set():
             child = await self._start(number, folder)
+            if child is None:
+                await self._pause(_NO_PROCESS_PAUSE)
+                continue
             end = await self._end_of(number, child)
             if self._is_last(end):
                 self._tell(number, child, end, None)
@@ -112,11 +117,22 @@ class Supervisor:
                 self._code = self._code or _exit_code(end)
                 self.stop()
                 return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+            await self._pause(pause)
 
-    async def _start(self, number: int, folder: Path) -> Child:
-        child = self._children[number] = await Child.start(number, self._command, folder)
+    async def _pause(self, seconds: float) -> None:
+        """Wait for so long, less where the supervisor is stopped meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _start(self, number: int, folder: Path) -> Child | None:
+        """Start a child; None where the system has no process or memory left for one."""
+        try:
+            child = await Child.start(number, self._command, folder)
+        except OSError as error:
+            message = f"worker process {number} cannot be started"
+            self._observer.trouble(self._queue_names, message, error)
+            return None
+        self._children[number] = child
         self._observer.process_started(number, child.pid)
         if self._stopping.is_set():
             child.stop()
