@@ -71,16 +71,23 @@ class Renewal:
             held = dict(self._held)
         if not held:
             return True
+        # A job that was lost and then claimed again here is held twice until its first attempt
+        # has ended. The script tells jobs, not tokens, so it is asked for the newest of each.
+        newest = {job_id: token for token, job_id in held.items()}
         try:
             with self._queue.store.errors():
-                lost = set(scripts.extend_locks(held, self._duration_ms))
+                lost = set(
+                    scripts.extend_locks({newest[one]: one for one in newest}, self._duration_ms)
+                )
         except StoreUnavailable:
             return False
         except Exception as error:  # noqa: BLE001 - this thread is all that keeps the locks
             self._tell_trouble(error)
             return False
         self._in_trouble = False
-        tokens = [token for token, job_id in held.items() if job_id in lost]
+        tokens = [
+            token for token, job_id in held.items() if job_id in lost or token != newest[job_id]
+        ]
         if tokens and not self._stopping.is_set():
             self._loop.call_soon_threadsafe(self._tell, tokens)
         return True
