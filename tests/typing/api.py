@@ -97,6 +97,12 @@ def often(order: Order | Page) -> int | None:
     return order.order_id if isinstance(order, Order) else None
 
 
+@job(executor="process")
+def crunch(page: Page) -> int:
+    """Use @job with an executor."""
+    return page.number
+
+
 async def dispatched(order: Order, ctx: Context) -> None:
     receipt = await send_receipt.dispatch(order)
     assert_type(receipt, Receipt[Sent])

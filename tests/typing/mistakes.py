@@ -52,6 +52,10 @@ async def seeded(order: Order, ctx: Context) -> None:
 def options(order: Order) -> None: ...
 
 
+@job(queue="default", executor="fork")  # wrong
+def forked(order: Order) -> None: ...
+
+
 @job(queue="default")  # wrong
 def three(order: Order, ctx: Context, more: int) -> None: ...
 
