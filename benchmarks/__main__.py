@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -37,6 +38,8 @@ BARS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, tell and write; give the exit code."""
     wanted = _parser().parse_args(arguments)
+    # As Ctrl-C: what was started is ended, too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     systems = _chosen(SYSTEMS if wanted.peers else (BULLQ, BULLQ_JOBS), wanted.only)
     workloads = _chosen(WORKLOADS, wanted.workloads)
     load = os.getloadavg()[0]

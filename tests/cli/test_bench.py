@@ -62,7 +62,7 @@ def test_a_rate_that_still_rises_is_told() -> None:
     rising = [point(1, one, one * 90.0) for one in LADDER]
     found = recommend(rising)
     assert found.unfinished
-    assert "--concurrency 200,400" in " ".join(words("default", found))
+    assert "--concurrency 1000,2000" in " ".join(words("default", found))
     assert not recommend(saturating()).unfinished
 
 

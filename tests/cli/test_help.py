@@ -35,6 +35,7 @@ ALL = dict(commands())
 
 def test_all_commands_are_there() -> None:
     assert sorted(ALL) == [
+        "bullq bench",
         "bullq dev",
         "bullq dispatch",
         "bullq jobs ls",

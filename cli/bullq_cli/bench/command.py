@@ -43,7 +43,7 @@ def bench(
     ] = "default",
     concurrency: Annotated[
         str | None,
-        typer.Option(metavar="N,N,...", help="Jobs at once to try. Default: 1 to 200 in 8 steps."),
+        typer.Option(metavar="N,N,...", help="Jobs at once to try. Default: 1 to 1,000."),
     ] = None,
     processes: Annotated[
         str | None,

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from enum import StrEnum
 
-LADDER = (1, 2, 5, 10, 20, 50, 100, 200)
+LADDER = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 """The concurrencies that are tried where none are named."""
 BUCKETS_PER_SECOND = 200
 """How finely worker processes tell the times of completions."""

@@ -67,7 +67,8 @@ def _picture(picture: Picture, top: float) -> list[str]:
     points = picture.points
     low = min(point.concurrency for point in points)
     high = max(point.concurrency for point in points)
-    most = _nice(max(point.fastest for point in points) * 1.08)
+    room = 1.3 * max(point.rate for point in points)  # for what is written above the knee
+    most = _nice(max(room, *(point.fastest for point in points)))
     rate = _Plot(
         left=_RATE_LEFT,
         top=top + _PLOT_TOP,
@@ -183,10 +184,10 @@ def _knee(plot: _Plot, found: Recommendation) -> list[str]:
     chosen = found.chosen
     x, y = plot.x(chosen.concurrency), plot.y(chosen.rate)
     label = f"{chosen.concurrency} at once: {chosen.rate:,.0f} jobs/s"
-    # Curves rise to the right: above them on the left, and below them on the right, is room.
+    # No curve is much higher than the knee, and the axis leaves room above it.
     on_left = x > plot.left + plot.width / 2
     anchor, text_x = ("end", x - 14) if on_left else ("start", x + 14)
-    text_y = max(y - 26, plot.top + 14) if on_left else min(y + 34, plot.top + _PLOT_HEIGHT - 26)
+    text_y = y - 34
     share = f"the knee, {found.share:.0%} of the best rate"
     return [
         _vertical(x, plot.top),
