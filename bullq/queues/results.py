@@ -121,7 +121,7 @@ class ResultWatcher:
                 continue
             try:
                 if last_id is None:
-                    last_id = await self._newest_id(client)
+                    last_id = await self._newest_id()
                 self._listening.set()
                 while True:
                     last_id = await self._read_page(client, last_id)
@@ -131,9 +131,9 @@ class ResultWatcher:
             finally:
                 await client.aclose(close_connection_pool=True)
 
-    async def _newest_id(self, client: Any) -> str:
+    async def _newest_id(self) -> str:
         with self._store.errors():
-            newest = await client.xrevrange(self._keys.key("events"), count=1)
+            newest = await self._store.client().xrevrange(self._keys.key("events"), count=1)
         return str(newest[0][0]) if newest else "0-0"
 
     async def _read_page(self, client: Any, last_id: str) -> str:

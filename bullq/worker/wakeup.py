@@ -74,9 +74,10 @@ class Wakeup:
         while (due_ms := await self._marker(client)) is not None and due_ms > 0:
             self._exchange.expect(due_ms)
         if due_ms is not None and not self._exchange.has_free_slot():
-            # Another worker can follow the marker that this one has taken.
+            # Another worker can follow the marker that this one has taken. Told by the shared
+            # client: this connection's own waits have no deadline but that of a blocking read.
             with self._queue.store.errors():
-                await client.zadd(self._queue.keys.key("marker"), {"0": 0})
+                await self._queue.store.client().zadd(self._queue.keys.key("marker"), {"0": 0})
         # Cleared here, so that the next sleep begins when the exchange has found nothing again.
         self._exchange.idle.clear()
         self._exchange.look()

@@ -130,7 +130,10 @@ class Proxy:
         while chunk := await reader.read(65_536):
             await self._passable()
             seen = tail + chunk
-            for trap in [trap for trap in self._traps if trap.needle in seen]:
+            for trap in list(self._traps):
+                # What was sent before the trap was laid must not spring it.
+                if trap.needle not in seen[-(len(chunk) + len(trap.needle) - 1) :]:
+                    continue
                 self._traps.remove(trap)
                 caught.append(trap)
             tail = seen[-64:]

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from bullq import Bullq, QueueSpec, StoreUnavailable, job
+from bullq.jobs.dispatching import DispatchOptions
 from bullq.protocol.record import JobRecord
 from tests.conftest import AppFactory
 from tests.support.proxy import Mode, running_proxy
@@ -279,3 +280,34 @@ async def test_a_server_that_refuses_writes_while_a_worker_stops_loses_no_outcom
         assert not recorder.all("trouble") + recorder.all("job_lost")
     assert await receipt.status() == "completed"
     await app.aclose()
+
+
+async def test_a_worker_whose_marker_cannot_be_put_back_is_not_deaf(
+    make_app: AppFactory, valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took the marker while its only slot was taken, and Redis says nothing to its return."""
+    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.3)
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    @job(queue="one", name="hold")
+    async def hold(data: Number) -> None:
+        if data.n == 0:
+            began.set()
+            await go_on.wait()
+
+    async with running_proxy(valkey.port) as proxy:
+        app = make_app(hold, queues=[ONE], url=proxy.url)
+        direct = make_app(hold, queues=[ONE])
+        async with running_worker(app, "one") as (_, recorder):
+            await direct.dispatcher.dispatch(hold, Number(n=1), DispatchOptions())
+            await recorder.wait_for("job_completed")
+            unanswered = proxy.catch(b"\r\nZADD\r\n")
+            # Begun by the clock, it leaves the marker to whoever listens.
+            await direct.dispatcher.dispatch(hold, Number(n=0), DispatchOptions(delay=0.3))
+            await asyncio.wait_for(began.wait(), 10)
+            await direct.dispatcher.dispatch(hold, Number(n=2), DispatchOptions())
+            await asyncio.wait_for(unanswered.answered.wait(), 10)
+            go_on.set()
+            await recorder.wait_for("job_completed", 3)
+            await direct.dispatcher.dispatch(hold, Number(n=3), DispatchOptions())
+            await recorder.wait_for("job_completed", 4, deadline=5)

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from bullq import JobFailed, Keep, QueueSpec, ResultGone, ResultTimeout, job
+from bullq.jobs.dispatching import DispatchOptions
 from tests.conftest import AppFactory
 from tests.support.proxy import Mode, running_proxy
 from tests.support.servers import RedisServer
@@ -164,3 +165,17 @@ async def test_the_same_id_twice_is_one_job(make_app: AppFactory) -> None:
         again = await once.dispatch(Number(n=3), id="order-7")  # its record is kept
         assert await again.result(timeout=5) == 1
     assert runs == [1]
+
+
+async def test_a_reader_whose_first_question_goes_unanswered_asks_again(
+    make_app: AppFactory, valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.3)
+    async with running_proxy(valkey.port) as proxy:
+        app, direct = make_app(square, url=proxy.url), make_app(square)
+        receipt = await app.dispatcher.dispatch(square, Number(n=6), DispatchOptions())
+        unanswered = proxy.catch(b"\r\nXREVRANGE\r\n")
+        waiting = asyncio.create_task(receipt.result(timeout=20))
+        await asyncio.wait_for(unanswered.answered.wait(), 10)
+        async with running_worker(direct, "removes"):
+            assert await asyncio.wait_for(waiting, 10) == 36
