@@ -78,7 +78,7 @@ class PipelinedConnection:
         self._connect_timeout = connect_timeout
         self._timeout = timeout
         self._wire: _Wire | None = None
-        self._connecting = asyncio.Lock()
+        self._attempt: asyncio.Task[_Wire] | None = None
 
     def register_script(self, text: str) -> Script:
         """Give the script as a function `(keys, args)`, as redis-py's own method does."""
@@ -93,6 +93,8 @@ class PipelinedConnection:
 
     async def aclose(self) -> None:
         """Close the connection."""
+        if self._attempt is not None:
+            self._attempt.cancel()
         if self._wire is not None:
             self._wire.close()
             self._wire = None
@@ -103,31 +105,39 @@ class PipelinedConnection:
             async with asyncio.timeout(timeout):
                 return await reply
         except TimeoutError:
+            if reply.done() and not reply.cancelled():
+                return reply.result()  # it came while something blocked the event loop
             # Nothing that comes later on this connection could be trusted to be in order.
             wire.close()
             raise RedisTimeoutError(f"Timeout reading from {self._address}") from None
 
     async def _connect(self) -> _Wire:
-        async with self._connecting:
-            if self._wire is not None and not self._wire.lost:
-                return self._wire
-            try:
-                async with asyncio.timeout(self._connect_timeout):
-                    _, wire = await self._open(_Wire)
-            except TimeoutError as error:
-                raise RedisTimeoutError(f"Timeout connecting to {self._address}") from error
-            except OSError as error:
-                raise RedisConnectionError(f"Error connecting to {self._address}.") from error
-            try:
-                for command in self._greeting:
-                    await self._ask(wire, command, self._connect_timeout)
-            except BaseException as error:
-                wire.close()
-                if isinstance(error, RedisConnectionError | RedisTimeoutError):
-                    raise type(error)(f"Lost while connecting to {self._address}.") from error
-                raise
-            self._wire = wire
-            return self._wire
+        """Connect, once for all who want it now: one after the other they would wait too long."""
+        if self._attempt is None or self._attempt.done():
+            self._attempt = asyncio.create_task(self._opened(), name="bullq connect")
+            # Where all who wanted it have gone, nobody asks how it went.
+            self._attempt.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(self._attempt)
+
+    async def _opened(self) -> _Wire:
+        wire: _Wire
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                _, wire = await self._open(_Wire)
+        except TimeoutError as error:
+            raise RedisTimeoutError(f"Timeout connecting to {self._address}") from error
+        except OSError as error:
+            raise RedisConnectionError(f"Error connecting to {self._address}.") from error
+        try:
+            for command in self._greeting:
+                await self._ask(wire, command, self._connect_timeout)
+        except BaseException as error:
+            wire.close()
+            if isinstance(error, RedisConnectionError | RedisTimeoutError):
+                raise type(error)(f"Lost while connecting to {self._address}.") from error
+            raise
+        self._wire = wire
+        return wire
 
 
 class Script:
@@ -164,7 +174,7 @@ class _Wire(asyncio.Protocol):
         """Send a command with the others of this tick; the future gets its reply."""
         reply: asyncio.Future[Any] = self._loop.create_future()
         if self.lost:
-            reply.set_exception(RedisConnectionError("Connection closed by server."))
+            reply.set_exception(RedisConnectionError("Lost after connecting to the server."))
             return reply
         if not self._unsent:
             self._loop.call_soon(self._write)

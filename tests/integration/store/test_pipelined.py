@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from bullq import StoreUnavailable
 from bullq.store.connection import Store
 from tests.support.no_silent_skips import REDIS_SERVER, need
+from tests.support.proxy import Mode, running_proxy
 from tests.support.servers import RedisServer, debian_redis, free_port, running_server
 
 
@@ -158,3 +160,53 @@ async def test_tls_is_used_and_the_server_s_certificate_checked(tmp_path: Path) 
         with pytest.raises(StoreUnavailable, match="No Redis at localhost"), stranger.errors():
             await stranger.pipelined().execute("PING")
         await stranger.aclose()
+
+
+async def test_a_reply_that_came_while_the_event_loop_was_blocked_counts(
+    valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.2)
+    store = Store(valkey.url)
+    connection = store.pipelined()
+    await connection.execute("PING")
+    asking = asyncio.create_task(connection.execute("PING"))
+    await asyncio.sleep(0)  # begins to ask
+    await asyncio.sleep(0)  # has written
+    time.sleep(0.4)  # noqa: ASYNC251 - a job that blocks the event loop
+    assert await asking == "PONG"
+    await store.aclose()
+
+
+async def test_many_callers_of_a_silent_network_all_hear_within_one_time_limit(
+    valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one after the other, each after an attempt to connect of its own."""
+    monkeypatch.setattr("bullq.store.connection.CONNECT_TIMEOUT", 0.3)
+    async with running_proxy(valkey.port) as proxy:
+        await proxy.set_mode(Mode.BLACK_HOLE)
+        store = Store(f"{proxy.url.removesuffix('0')}1")  # whose number is said at first
+
+        async def ask() -> None:
+            with store.errors():
+                await store.pipelined().execute("PING")
+
+        began = time.monotonic()
+        heard = await asyncio.gather(*[ask() for _ in range(20)], return_exceptions=True)
+        assert time.monotonic() - began < 2
+        assert all(isinstance(one, StoreUnavailable) and not one.in_doubt for one in heard)
+        await proxy.set_mode(Mode.PASS)
+        await ask()
+        await store.aclose()
+
+
+async def test_a_caller_that_is_cancelled_while_connecting_leaves_the_attempt_to_others(
+    valkey: RedisServer,
+) -> None:
+    store = Store(valkey.url)
+    first = asyncio.create_task(store.pipelined().execute("PING"))
+    second = asyncio.create_task(store.pipelined().execute("ECHO", "second"))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == "second"
+    assert first.cancelled()
+    await store.aclose()
