@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from bullq.dispatch.ids import new_job_id
 from bullq.dispatch.receipt import BullmqReceipt
@@ -19,6 +18,7 @@ from bullq.queues.options import job_options
 from bullq.queues.queue import JobQueue
 from bullq.queues.results import ResultWatcher
 from bullq.store.adding import NewJob
+from bullq.store.perloop import PerLoop
 
 if TYPE_CHECKING:
     from bullq.jobs.definition import JobDefinition
@@ -36,9 +36,7 @@ class BullmqDispatcher(Dispatcher):
     def __init__(self, live_queue: Callable[[str], JobQueue], *, use_bullmq: bool = True) -> None:
         self._live_queue = live_queue
         self._use_bullmq = use_bullmq
-        self._watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, ResultWatcher]] = (
-            WeakKeyDictionary()
-        )
+        self._watchers: PerLoop[dict[str, ResultWatcher]] = PerLoop(dict)
         self._background = _BackgroundLoop()
 
     async def dispatch(
@@ -99,7 +97,7 @@ class BullmqDispatcher(Dispatcher):
     ) -> BullmqReceipt[ResultT]:
         def here() -> tuple[JobQueue, ResultWatcher]:
             queue = self._live_queue(job.queue)
-            watchers = self._watchers.setdefault(asyncio.get_running_loop(), {})
+            watchers = self._watchers.here()
             if job.queue not in watchers:
                 watchers[job.queue] = ResultWatcher(queue.store, queue.keys)
             return queue, watchers[job.queue]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from bullq.errors import InvalidOptionError, SettingsError, UnknownQueueError
 from bullq.queues.queue import JobQueue
 from bullq.queues.spec import STANDARD_QUEUES, QueueSpec
 from bullq.settings import QueueOptions, nearest
+from bullq.store.perloop import PerLoop
 
 if TYPE_CHECKING:
     from bullq.store.connection import Store
@@ -47,9 +46,7 @@ class QueueRegistry:
                 raise SettingsError(str(error)) from None
         self._specs = known
         self._prefix = prefix
-        self._live: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, JobQueue]] = (
-            WeakKeyDictionary()
-        )
+        self._live: PerLoop[dict[str, JobQueue]] = PerLoop(dict)
 
     @property
     def names(self) -> list[str]:
@@ -68,7 +65,7 @@ class QueueRegistry:
 
     def live(self, name: str, store: Store) -> JobQueue:
         """Give the queue itself, on the running event loop."""
-        queues = self._live.setdefault(asyncio.get_running_loop(), {})
+        queues = self._live.here()
         if name not in queues:
             queues[name] = JobQueue(self.spec(name), store, self._prefix)
         return queues[name]

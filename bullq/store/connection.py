@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
@@ -45,6 +44,7 @@ from redis.retry import Retry
 from bullq.errors import SettingsError, StoreUnavailable
 from bullq.settings import mask_url
 from bullq.store.cancellation import cancellable
+from bullq.store.perloop import PerLoop
 from bullq.store.pipelined import Command, PipelinedConnection
 
 CONNECT_TIMEOUT = 2.0
@@ -78,12 +78,8 @@ class Store:
         self._options = _parse(url)
         self.url = url
         self.address = _address(url)
-        self._shared: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = (
-            WeakKeyDictionary()
-        )
-        self._pipelined: WeakKeyDictionary[asyncio.AbstractEventLoop, PipelinedConnection] = (
-            WeakKeyDictionary()
-        )
+        self._shared = PerLoop(self._new_client)
+        self._pipelined = PerLoop(self._new_pipelined)
         self._pid = os.getpid()
 
     def __repr__(self) -> str:
@@ -95,29 +91,12 @@ class Store:
         Untyped, because redis-py's own types do not know that replies are decoded here.
         """
         self._forget_parent()
-        loop = asyncio.get_running_loop()
-        client = self._shared.get(loop)
-        if client is None:
-            pool = BlockingConnectionPool(
-                max_connections=MAX_CONNECTIONS, timeout=COMMAND_TIMEOUT, **self._async_options()
-            )
-            client = self._shared[loop] = redis.asyncio.Redis.from_pool(pool)
-        return client
+        return self._shared.here()
 
     def pipelined(self) -> PipelinedConnection:
         """Give the connection for scripts that everything on the running event loop shares."""
         self._forget_parent()
-        loop = asyncio.get_running_loop()
-        connection = self._pipelined.get(loop)
-        if connection is None:
-            connection = self._pipelined[loop] = PipelinedConnection(
-                self._open_transport,
-                self._greeting(),
-                address=self.address,
-                connect_timeout=CONNECT_TIMEOUT,
-                timeout=COMMAND_TIMEOUT,
-            )
-        return connection
+        return self._pipelined.here()
 
     async def open_blocking(self, name: str) -> Any:
         """Open a client with one connection for blocking reads; whoever asks for it closes it.
@@ -160,8 +139,7 @@ class Store:
 
     async def aclose(self) -> None:
         """Close what was opened on the running event loop."""
-        loop = asyncio.get_running_loop()
-        client, connection = self._shared.pop(loop, None), self._pipelined.pop(loop, None)
+        client, connection = self._shared.pop(), self._pipelined.pop()
         if client is not None:
             await client.aclose(close_connection_pool=True)
         if connection is not None:
@@ -205,8 +183,24 @@ class Store:
     def _forget_parent(self) -> None:
         """Open anew after a fork: a child must not write to its parent's sockets."""
         if self._pid != os.getpid():
-            self._shared, self._pid = WeakKeyDictionary(), os.getpid()
-            self._pipelined = WeakKeyDictionary()
+            self._pid = os.getpid()
+            self._shared.clear()
+            self._pipelined.clear()
+
+    def _new_client(self) -> redis.asyncio.Redis:
+        pool = BlockingConnectionPool(
+            max_connections=MAX_CONNECTIONS, timeout=COMMAND_TIMEOUT, **self._async_options()
+        )
+        return redis.asyncio.Redis.from_pool(pool)
+
+    def _new_pipelined(self) -> PipelinedConnection:
+        return PipelinedConnection(
+            self._open_transport,
+            self._greeting(),
+            address=self.address,
+            connect_timeout=CONNECT_TIMEOUT,
+            timeout=COMMAND_TIMEOUT,
+        )
 
     async def _open_transport(
         self, protocol: Callable[[], asyncio.Protocol]
