@@ -209,8 +209,9 @@ def job(
     seconds first, in the time zone *tz*) or *every* makes the job recur. None: as the queue says.
 
     *executor* 'process' runs an ordinary function `(data)` in a process beside the worker, which
-    CPU-bound code keeps busy, or kills, without harm to other jobs; 'thread' in one of the
-    worker's threads; 'auto' leaves a coroutine function on the event loop, any other in a thread.
+    CPU-bound code keeps busy, or kills, without harm to other jobs; as many run at once as there
+    are CPUs. 'thread' takes one of the worker's threads; 'auto' leaves a coroutine function on the
+    event loop, any other in a thread.
     """
     policy = JobPolicy(
         attempts=attempts,

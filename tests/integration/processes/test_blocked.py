@@ -79,6 +79,7 @@ async def test_the_job_that_blocks_the_loop_is_told_once_and_while_it_does(
     assert recorder.counts["job_lost"] == 0
 
 
+@pytest.mark.slow
 async def test_a_worker_ends_by_an_error_once_redis_has_been_silent_for_too_long(
     make_app: AppFactory, own_server: RedisServer
 ) -> None:

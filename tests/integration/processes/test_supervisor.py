@@ -133,6 +133,7 @@ def test_a_job_that_kills_its_process_too_often_fails_with_that_reason(
     assert len(database.lrange(key(project, "runs:1"), 0, -1)) == 2
 
 
+@pytest.mark.slow
 def test_children_that_never_start_are_given_up(project: Project) -> None:
     # Only the parent, which has no such option, can import the application.
     project.write(
@@ -187,6 +188,7 @@ def test_children_end_in_order_when_their_parent_is_killed(
     assert worker.output.count("worker stopped") == 2
 
 
+@pytest.mark.slow
 def test_the_heartbeat_gets_old_when_one_child_makes_no_progress(project: Project) -> None:
     beat = project.folder / "beat"
     with project.running(*TWO, "--heartbeat-file", str(beat)) as worker:
