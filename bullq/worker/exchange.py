@@ -64,7 +64,8 @@ class Exchange:
         self._claiming = True
         self._token_prefix = token_prefix or uuid.uuid4().hex
         self._token_number = 0
-        self._server_offset_ms = 0.0
+        # Not from this machine's own time of day, which somebody may set meanwhile.
+        self._server_offset_ms = (time.time() - time.monotonic()) * 1000
         self._limited_until = 0.0
         self._alarm: asyncio.TimerHandle | None = None
         self.idle = asyncio.Event()
@@ -82,7 +83,7 @@ class Exchange:
 
     def server_ms(self) -> int:
         """Give the server's time in ms since the epoch, as well as it is known here."""
-        return round(time.time() * 1000 + self._server_offset_ms)
+        return round(time.monotonic() * 1000 + self._server_offset_ms)
 
     def settle(self, settlement: Settlement, report: Report, *, frees_slot: bool = True) -> None:
         """Record how a job ended, soon; *report* hears the answer."""
@@ -159,7 +160,7 @@ class Exchange:
         self._on_answered()
 
     def _note(self, exchanged: Exchanged, wanted: int) -> None:
-        self._server_offset_ms = exchanged.server_ms - time.time() * 1000
+        self._server_offset_ms = exchanged.server_ms - time.monotonic() * 1000
         if not wanted:
             return
         if len(exchanged.claimed) == wanted:

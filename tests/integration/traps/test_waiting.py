@@ -213,6 +213,21 @@ async def test_w23_a_slow_clock_delays_nothing(
         assert -5 <= await asyncio.wait_for(pickups.heard.get(), 10) < LATE_MS
 
 
+@pytest.mark.parametrize("ahead", [60, -60])
+async def test_w23_a_clock_that_is_set_while_a_worker_waits_disturbs_no_delay(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    pickups = Pickups("clocks")
+    app = make_app(pickups.job)
+    right = time.time
+    async with running_worker(app, "clocks") as (_, recorder):
+        await pickups.send()
+        await recorder.wait_for("job_completed")
+        monkeypatch.setattr(time, "time", lambda: right() + ahead)
+        await pickups.job.dispatch(Sent(due=time.monotonic() + 0.7), delay=0.7)
+        assert -5 <= await asyncio.wait_for(pickups.heard.get(), 10) < LATE_MS
+
+
 @pytest.mark.parametrize("concurrency", [1, 10, 100])
 async def test_w24_a_lone_job_costs_at_most_5_script_calls(
     make_app: AppFactory, own_server: RedisServer, concurrency: int
