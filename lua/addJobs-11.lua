@@ -49,10 +49,6 @@ end
 -- Met below, its refusal would be taken for that of one job.
 redis.call("SETRANGE", ID, 0, "")
 
--- What the official scripts write first, too: a server that takes no writes, or has no memory for
--- more, refuses the whole call here. Met later, its refusal would be taken for one job's.
-redis.call("HSETNX", META, "opts.maxLenEvents", 10000)
-
 local answers = {}
 for index, job in ipairs(cmsgpack.unpack(ARGV[1])) do
   local ok, answer = pcall(add[job[1]], {job[2], job[3], job[4]})

@@ -13,16 +13,15 @@ MAX_PRIORITY = 2_097_152
 MAX_DELAY_MS = 2**40
 """The longest delay, about 34 years: its due time, in units of 1/4096 ms, is a double's score."""
 
-_SHORT_TO_LONG = {
-    "de": "deduplication",
+PARENT_FLAGS = {
     "fpof": "failParentOnFailure",
     "cpof": "continueParentOnFailure",
     "idof": "ignoreDependencyOnFailure",
     "rdof": "removeDependencyOnFailure",
-    "kl": "keepLogs",
 }
+"""What a child's failure does to its parent, by the short names of the scripts."""
 
-
+_SHORT_TO_LONG = {"de": "deduplication", **PARENT_FLAGS, "kl": "keepLogs"}
 _LONG_TO_SHORT = {long: short for short, long in _SHORT_TO_LONG.items()}
 
 

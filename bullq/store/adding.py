@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from bullq.protocol.options import JobOptions, encode_options
+from bullq.protocol.options import PARENT_FLAGS, JobOptions, encode_options
 from bullq.store.lua import script
 
 if TYPE_CHECKING:
@@ -29,12 +29,6 @@ _KEYS = (
     "prioritized",
     "pc",
 )
-_PARENT_FLAGS = {
-    "fpof": "failParentOnFailure",
-    "cpof": "continueParentOnFailure",
-    "idof": "ignoreDependencyOnFailure",
-    "rdof": "removeDependencyOnFailure",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +86,5 @@ def _kind(options: dict[str, Any]) -> str:
 
 
 def _parent(parent: dict[str, str], options: dict[str, Any]) -> dict[str, Any]:
-    flags = {short: True for short, long in _PARENT_FLAGS.items() if options.get(long)}
+    flags = {short: True for short, long in PARENT_FLAGS.items() if options.get(long)}
     return {"id": parent["id"], "queueKey": parent["queue"], **flags}

@@ -11,16 +11,10 @@ from typing import Any
 
 from bullq.errors import InvalidOptionError, RetryAfter
 from bullq.jobs.retry import Backoff
-from bullq.protocol.options import MAX_DELAY_MS, KeepJobs
+from bullq.protocol.options import MAX_DELAY_MS, PARENT_FLAGS, KeepJobs
 from bullq.protocol.record import CorruptRecord, JobRecord
 from bullq.store.scripts import Delay, Finish, Retry, Settlement
 
-_PARENT_FLAGS = {
-    "fpof": "failParentOnFailure",
-    "cpof": "continueParentOnFailure",
-    "idof": "ignoreDependencyOnFailure",
-    "rdof": "removeDependencyOnFailure",
-}
 _OWN_FOLDER = str(Path(__file__).parents[1])
 _TOLD = "_bullq_trace"
 
@@ -203,4 +197,4 @@ def _is_number(value: Any) -> bool:
 
 
 def _parent(options: dict[str, Any]) -> dict[str, bool]:
-    return {short: bool(options.get(long)) for short, long in _PARENT_FLAGS.items()}
+    return {short: bool(options.get(long)) for short, long in PARENT_FLAGS.items()}
