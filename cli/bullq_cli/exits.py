@@ -48,7 +48,8 @@ def as_command_error(error: Exception) -> CommandError | None:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "bullq"
         told = str(describe()).replace("Value error, ", "").rstrip(".")
-        return wrong_input(f"{told}.\nSee '{path} --help'.")
+        told += "" if told.endswith("?") else "."
+        return wrong_input(f"{told}\nSee '{path} --help'.")
     return _from_bullq(error)
 
 

@@ -140,7 +140,7 @@ def test_a_folder_without_jobs(tmp_path: Path) -> None:
         (("dispatch", "hello", "--id", "17"), "'17' can collide"),
         (("dispatch", "hello", "--wait", "-1s"), "'-1s' is no duration"),
         (("jobs", "ls", "default", "--state", "lost"), "'lost' is not one of 'waiting'"),
-        (("wroker",), "No such command 'wroker'."),
+        (("wroker",), "No such command 'wroker'. Did you mean 'worker'? See 'bullq --help'."),
     ],
 )
 def test_options_that_cannot_be(project: Project, words: tuple[str, ...], sentence: str) -> None:
