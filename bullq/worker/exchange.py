@@ -24,6 +24,9 @@ MOST_PER_CALL = 50
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 0.5  # seconds between attempts while Redis does not serve
 
+_LONGEST_LIMIT = 30.0
+"""Seconds after which a limited queue is asked anyway: somebody may have lifted the limit."""
+
 Report = Callable[["int | str"], None]
 """Hears what Redis answered to a settlement: a number, negative when refused, or an error."""
 
@@ -176,7 +179,7 @@ class Exchange:
 
     def _limit(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        self._limited_until = loop.time() + seconds
+        self._limited_until = loop.time() + min(seconds, _LONGEST_LIMIT)
         loop.call_at(self._limited_until, self.look)
 
     def _hand_over(self, claimed: Claimed) -> None:

@@ -109,6 +109,24 @@ async def test_w02_a_rate_limit_costs_exactly_its_time(make_app: AppFactory) -> 
     assert began[4] - began[2] >= 0.45
 
 
+async def test_w02_a_rate_limit_that_is_lifted_holds_nobody_up_for_its_whole_time(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bullq.worker.exchange._LONGEST_LIMIT", 0.3)
+    pickups = Pickups("limited")
+    spec = QueueSpec(name="limited", rate_limit=RateLimit(1, per=timedelta(hours=1)))
+    app = make_app(pickups.job, queues=[spec])
+    async with running_worker(app, "limited") as (worker, _):
+        await pickups.send()
+        sending = asyncio.create_task(pickups.send())
+        async with asyncio.timeout(10):
+            while not worker._exchange.is_limited:  # noqa: ASYNC110 - the worker tells nobody
+                await asyncio.sleep(0.01)
+        queue = app.queue("limited")
+        await queue.store.client().delete(queue.keys.key("limiter"))
+        await asyncio.wait_for(sending, 5)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_w02_global_concurrency_begins_the_next_job_when_one_ends(
     make_app: AppFactory, workers: int
