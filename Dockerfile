@@ -39,7 +39,7 @@ ENV PATH=/opt/bullq/bin:$PATH \
 USER 10001:10001
 # The worker's first SIGTERM starts the drain; SIGKILL follows after the stop grace period.
 STOPSIGNAL SIGTERM
-# Alive means making progress: the worker touches the file at every round trip that fetches jobs.
+# Alive means making progress: the worker touches the file when Redis answers, once a second at most.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
     CMD ["sh", "-c", "test -n \"$(find \"$BULLQ_HEARTBEAT_FILE\" -mmin -1 2>/dev/null)\""]
 # Exec form: bullq is PID 1 and gets the signals itself.
