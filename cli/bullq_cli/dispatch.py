@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bullq_cli import output
+from bullq_cli.exits import CommandError, ExitCode
 from bullq_cli.inputs import duration, payload
 from bullq_cli.session import with_app
 
@@ -57,6 +58,8 @@ def dispatch(
     delay_seconds = duration("--delay", delay)
     wait_seconds = duration("--wait", wait)
 
+    from bullq.errors import ResultTimeout
+
     async def send(app: Bullq) -> None:
         job = app.jobs.find_anywhere(name)
         receipt = await job.dispatch(
@@ -71,7 +74,11 @@ def dispatch(
         if wait_seconds is None:
             _tell_queued(answer, to_json=to_json)
         else:
-            await _tell_result(job, receipt, wait_seconds, answer, to_json=to_json)
+            try:
+                await _tell_result(job, receipt, wait_seconds, answer, to_json=to_json)
+            except ResultTimeout:
+                await _tell_that_nobody_works(app, receipt)
+                raise
 
     with_app(send)
 
@@ -103,3 +110,17 @@ async def _tell_result(
     else:
         output.note(f"completed after {format_ms((time.monotonic() - began) * 1000)}")
         output.line(result)
+
+
+async def _tell_that_nobody_works(app: Bullq, receipt: Receipt[Any]) -> None:
+    """Raise the error that says so, where no worker listens to the job's queue."""
+    from bullq.queues.inspect import worker_names
+
+    if not await worker_names(app.queue(receipt.queue)):
+        raise CommandError(
+            f"Job {receipt.id} waits: no worker listens to the queue {receipt.queue!r}.\n"
+            f"Start one with 'bullq worker --queue {receipt.queue}', or all with 'bullq dev'.",
+            ExitCode.TIME_IS_UP,
+            "timeout",
+            {"id": receipt.id},
+        )

@@ -29,10 +29,19 @@ def test_a_job_is_sent_and_its_result_waited_for(project: Project) -> None:
 
 
 def test_time_is_up(project: Project) -> None:
-    done = project.run("dispatch", "hello", "--wait", "10ms")
+    with project.running("worker", "--queue", "default") as worker:
+        worker.wait_for("worker started")
+        done = project.run("dispatch", "hello", "--delay", "5m", "--wait", "10ms")
     assert done.returncode == 5
     assert "did not end within 0.01 s" in done.stderr
     assert "'bullq jobs show " in done.stderr
+
+
+def test_time_is_up_where_nobody_works(project: Project) -> None:
+    done = project.run("dispatch", "hello", "--wait", "10ms")
+    assert done.returncode == 5
+    assert "no worker listens to the queue 'default'" in done.stderr
+    assert "'bullq worker --queue default'" in done.stderr
 
 
 def test_the_payload_comes_from_a_file_or_standard_input(project: Project) -> None:
