@@ -147,6 +147,10 @@ class Worker:
             await self._shut_down(*actors)
         finally:
             await _cancel(*actors, *ends)
+            # Where this was cancelled, or the exchange has died, jobs are left: nobody keeps their
+            # locks any more, and another worker is to begin them anew.
+            for execution in list(self._running.values()):
+                execution.stop(Stop.LOST)
             await self._executors.aclose()
             self._renewal.stop()
             self._loop_watch.stop()

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
 import redis
 from pydantic import BaseModel
 
@@ -17,7 +18,7 @@ from bullq import Bullq, Context, QueueSpec, job
 from bullq.protocol.record import JobRecord
 from tests.conftest import AppFactory
 from tests.support.servers import RedisServer
-from tests.support.workers import Recorder, running_worker
+from tests.support.workers import DEADLINE, Recorder, running_worker
 
 QUEUES = ("default", "data-sync", "scheduled")
 ROOT = Path(__file__).parents[3]
@@ -154,3 +155,26 @@ async def test_a_worker_that_is_killed_leaves_its_jobs_to_the_others(
         assert await receipt.result(timeout=10) == 1
         assert len(recorder.all("jobs_stalled")) == 1
     assert await attempts(app, "short", [receipt.id]) == [(1, 1)]
+
+
+async def test_a_worker_that_is_cancelled_leaves_no_job_running(make_app: AppFactory) -> None:
+    """Its locks end, and another worker begins the job anew: two must not run it then."""
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    @job(queue="default", name="endless")
+    async def endless(data: Number) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    app, recorder = make_app(endless), Recorder()
+    running = asyncio.create_task(app.worker("default", recorder).run())
+    await endless.dispatch(Number())
+    await asyncio.wait_for(began.wait(), DEADLINE)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await asyncio.wait_for(ended.wait(), DEADLINE)
+    await recorder.wait_for("job_lost")
