@@ -9,6 +9,14 @@ from functools import cached_property
 DEFAULT_PREFIX = "bull"
 
 
+def due_ms_of(delayed_score: float) -> int:
+    """Give when a delayed job is due, in ms since the epoch, from its score in `delayed`.
+
+    The score is that time * 4096, plus the job's place among those due in the same ms.
+    """
+    return int(delayed_score) // 4096
+
+
 @dataclass(frozen=True)
 class QueueKeys:
     """The keys of *queue* under *prefix*, as BullMQ names them (its queue-keys module)."""

@@ -69,11 +69,7 @@ class ResultWatcher:
                     "and its result with it: keep finished jobs longer (keep_completed)"
                 )
             return ended
-        if not record.finished_on:
-            return None
-        completed = record.return_value is not None
-        value = record.return_value if completed else record.failed_reason
-        return Ended(job_id, completed, value or "")
+        return _ended_on_record(record)
 
     async def _ended_in_stream(self, job_id: str, since_ms: int) -> Ended | None:
         """Look a removed job up in what the stream still holds, newest first."""
@@ -122,14 +118,33 @@ class ResultWatcher:
             try:
                 if last_id is None:
                     last_id = await self._newest_id()
+                else:
+                    await self._look_at_records()
                 self._listening.set()
                 while True:
                     last_id = await self._read_page(client, last_id)
                     pause = _FIRST_PAUSE
             except (StoreUnavailable, TimeoutError):
                 await asyncio.sleep(pause)
+            except Exception as error:  # noqa: BLE001 - those who wait are told, whatever it is
+                self._fail(error)
+                return
             finally:
                 await client.aclose(close_connection_pool=True)
+
+    async def _look_at_records(self) -> None:
+        """Tell what has ended while nobody listened: the stream may have been trimmed since."""
+        for job_id in list(self._waiters):
+            with self._store.errors():
+                fields = await self._store.client().hgetall(self._keys.job(job_id))
+            if ended := _ended_on_record(JobRecord(job_id, fields)):
+                self._tell(ended)
+
+    def _fail(self, error: Exception) -> None:
+        for futures in self._waiters.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(error)
 
     async def _newest_id(self) -> str:
         with self._store.errors():
@@ -153,3 +168,11 @@ class ResultWatcher:
         for future in self._waiters.get(ended.job_id, ()):
             if not future.done():
                 future.set_result(ended)
+
+
+def _ended_on_record(record: JobRecord) -> Ended | None:
+    if not record.finished_on:
+        return None
+    completed = record.return_value is not None
+    value = record.return_value if completed else record.failed_reason
+    return Ended(record.id, completed, value or "")

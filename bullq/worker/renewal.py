@@ -6,9 +6,10 @@ A job that blocks the event loop cannot lose its lock, or any other job's, that 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bullq.errors import StoreUnavailable
 from bullq.store.scripts import LockScripts
@@ -89,16 +90,18 @@ class Renewal:
             token for token, job_id in held.items() if job_id in lost or token != newest[job_id]
         ]
         if tokens and not self._stopping.is_set():
-            self._loop.call_soon_threadsafe(self._tell, tokens)
+            self._on_loop(self._tell, tokens)
         return True
+
+    def _on_loop(self, tell: Callable[..., None], *arguments: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody is there to be told
+            self._loop.call_soon_threadsafe(tell, *arguments)
 
     def _tell_trouble(self, error: Exception) -> None:
         """Tell it once, until a renewal succeeds again."""
         if not self._in_trouble and not self._stopping.is_set():
             message = "the locks of running jobs cannot be renewed"
-            self._loop.call_soon_threadsafe(
-                self._observer.trouble, self._queue.spec.name, message, error
-            )
+            self._on_loop(self._observer.trouble, self._queue.spec.name, message, error)
         self._in_trouble = True
 
     def _tell(self, tokens: list[str]) -> None:

@@ -40,6 +40,10 @@ class TakeBack:
                     ids = await scripts.return_held_by(begin, queue.spec.max_stalled_count)
             except StoreUnavailable:
                 await asyncio.sleep(_RETRY_PAUSE)
+            except Exception as error:  # noqa: BLE001 - the stalled check takes them back later
+                message = "a dead process' jobs cannot be returned at once"
+                self._observer.trouble(queue.spec.name, message, error)
+                return
             else:
                 break
         if ids:

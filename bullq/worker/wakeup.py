@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from bullq.errors import StoreUnavailable
+from bullq.protocol.keys import due_ms_of
 
 if TYPE_CHECKING:
     from bullq.queues.queue import JobQueue
@@ -63,11 +64,14 @@ class Wakeup:
                     await client.aclose(close_connection_pool=True)
 
     async def restore_marker(self) -> None:
-        """Set the marker where jobs wait: the last one may have been meant for this worker."""
+        """Set the marker that this worker may have taken: for waiting jobs, or the next delayed."""
         keys, client = self._queue.keys, self._queue.store.client()
         with self._queue.store.errors():
             if await client.llen(keys.key("wait")) or await client.zcard(keys.key("prioritized")):
                 await client.zadd(keys.key("marker"), {"0": 0})
+            elif delayed := await client.zrange(keys.key("delayed"), 0, 0, withscores=True):
+                [(_, score)] = delayed
+                await client.zadd(keys.key("marker"), {"1": due_ms_of(score)})
 
     async def _sleep(self, client: Any) -> None:
         """Sleep until the exchange should look."""

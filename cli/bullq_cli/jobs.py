@@ -22,7 +22,7 @@ app = typer.Typer(help="Look at jobs.", invoke_without_command=True)
 
 
 class State(StrEnum):
-    """The states that can be asked for."""
+    """The states that can be asked for: the library's, which --help must not import."""
 
     WAITING = "waiting"
     ACTIVE = "active"

@@ -47,7 +47,7 @@ def worker(
     ] = False,
     concurrency: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Jobs at once, per queue. Default: as it says."),
+        typer.Option(metavar="N", help="Jobs at once, per queue. Default: as the queue says."),
     ] = None,
     burst: Annotated[
         bool, typer.Option("--burst", help="End as soon as the queues have no more jobs.")
