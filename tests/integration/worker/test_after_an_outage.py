@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from pydantic import BaseModel
 
 from bullq import Bullq, job
@@ -15,8 +16,9 @@ class Nothing(BaseModel):
 
 
 async def test_a_result_whose_event_was_trimmed_during_an_outage_is_found(
-    make_app: AppFactory, own_server: RedisServer
+    make_app: AppFactory, own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bullq.queues.results._FIRST_PAUSE", 1.0)  # time for all that follows
     go_on = asyncio.Event()
 
     @job(queue="default", name="waits")
@@ -38,8 +40,8 @@ async def test_a_result_whose_event_was_trimmed_during_an_outage_is_found(
             ):
                 await asyncio.sleep(0)
         # Nobody listens while the job ends, and its event is gone when somebody does again.
-        go_on.set()
         await client.client_kill_filter(_id=readers[0]["id"])
+        go_on.set()
         await recorder.wait_for("job_completed")
         await client.xtrim(queue.keys.key("events"), maxlen=0, approximate=False)
         assert await asyncio.wait_for(waiting, 15) == 7
