@@ -35,12 +35,16 @@ async def test_a_result_whose_event_was_trimmed_during_an_outage_is_found(
         client = queue.store.client()
         name = queue.keys.client_name(":qe")
         async with asyncio.timeout(5):
-            while not (  # noqa: ASYNC110 - Redis tells nobody who connects
-                readers := [one for one in await client.client_list() if one["name"] == name]
+            while not (  # noqa: ASYNC110 - Redis tells nobody who listens
+                readers := [
+                    one
+                    for one in await client.client_list()
+                    if (one["name"], one["cmd"]) == (name, "xread")
+                ]
             ):
                 await asyncio.sleep(0)
         # Nobody listens while the job ends, and its event is gone when somebody does again.
-        await client.client_kill_filter(_id=readers[0]["id"])
+        assert await client.client_kill_filter(_id=readers[0]["id"]) == 1
         go_on.set()
         await recorder.wait_for("job_completed")
         await client.xtrim(queue.keys.key("events"), maxlen=0, approximate=False)
