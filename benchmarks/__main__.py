@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.write(f"{text}\n{_bars(results)}")
     if wanted.raw is not None:
         _write_raw(wanted.raw, results)
-    if wanted.peers and not (wanted.only or wanted.workloads):
+    if wanted.write or (wanted.peers and not (wanted.only or wanted.workloads)):
         PAGE.write_text(text, encoding="utf-8")
         _say(f"written: {PAGE}")
     return 0
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=5, help="runs of each that count (5)")
     parser.add_argument("--seconds", type=float, default=1.5, help="about how long one lasts (1.5)")
     parser.add_argument("--server", metavar="PROGRAM", help="the redis-server or valkey-server")
+    parser.add_argument("--write", action="store_true", help="write the page even if not complete")
     parser.add_argument("--raw", type=Path, metavar="FILE", help="write every run's figures here")
     return parser
 

@@ -119,8 +119,10 @@ class Harness:
         order: dict[str, Any] = {"url": self._server.url, "jobs": jobs, **workload.order}
         if workload.part == "listen":
             return self._listen(system, order)
+        jobs += system.warm_jobs
+        order |= {"jobs": jobs, "warm": system.warm_jobs}
         if workload.needs_backlog:
-            play(system, "fill", order)
+            play(system, "fill", {**order, "warm": 0})
         before = self._server.spent()
         told = play(system, workload.part, order) if not workload.needs_backlog else None
         if told is None:

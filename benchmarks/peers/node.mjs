@@ -3,7 +3,7 @@
 import { createRequire } from "node:module";
 
 const [part, order, packageName] = process.argv.slice(2);
-const { url, jobs, concurrency, pause = 0, callers, gap } = JSON.parse(order);
+const { url, jobs, warm = 0, concurrency, pause = 0, callers, gap } = JSON.parse(order);
 const require = createRequire(new URL("../../tests/interop/package.json", import.meta.url));
 const SETTLING = 0.1; // as in meter.py
 const CHUNK = 500; // as in stage.py
@@ -27,8 +27,8 @@ function openQueue() {
 }
 
 function meter() {
-  const first = Math.max(1, Math.floor(jobs * SETTLING));
-  const last = Math.max(first + 1, jobs - Math.floor(jobs * SETTLING));
+  const first = Math.max(1, warm + Math.floor((jobs - warm) * SETTLING));
+  const last = Math.max(first + 1, jobs - Math.floor((jobs - warm) * SETTLING));
   const lateMs = [];
   let count = 0;
   let began = 0n;
@@ -85,7 +85,7 @@ async function drip(queue) {
 }
 
 function tellRate(began) {
-  tell({ rate: jobs / (Number(now() - began) / 1e9) });
+  tell({ rate: (jobs - warm) / (Number(now() - began) / 1e9) });
 }
 
 const plain = Array.from({ length: jobs }, (_, n) => ({ n }));
@@ -98,8 +98,14 @@ if (part === "versions") {
   const queue = openQueue();
   await queue.waitUntilReady();
   if (part === "fill") tellRate(await addAll(queue, plain.map((data) => ({ ...data, ready: true }))));
-  if (part === "each") tellRate(await addEach(queue, plain, callers));
-  if (part === "bulk") tellRate(await addAll(queue, plain));
+  if (part === "each") {
+    await addEach(queue, plain.slice(0, warm), callers);
+    tellRate(await addEach(queue, plain.slice(warm), callers));
+  }
+  if (part === "bulk") {
+    await addAll(queue, plain.slice(0, warm));
+    tellRate(await addAll(queue, plain.slice(warm)));
+  }
   if (part === "drip") tellRate(await drip(queue));
   process.exit(0);
 }
