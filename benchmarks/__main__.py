@@ -46,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _say(f"load of this machine now: {load:.1f}")
     with running(wanted.server) as server:
         systems, versions, absent = _ready(systems, server.url)
+        absent |= {
+            one.title: "left out of this run"
+            for one in _chosen(SYSTEMS, None)
+            if wanted.peers and wanted.only and one.name not in wanted.only
+        }
         harness = Harness(server, runs=wanted.runs, seconds=wanted.seconds, say=_say)
         results = harness.measure(systems, workloads)
         setting = Setting(
