@@ -23,6 +23,7 @@ CALLS_EACH = 1_000
 """Calls after which a process is replaced: what its jobs leak goes with it."""
 
 _FIND_DEADLINE = 60.0  # seconds to start a process and import a job there
+_PING_DEADLINE = 5.0  # seconds for a process without a job to answer
 _KILL_DEADLINE = 2.0  # seconds for the kernel to end a killed process
 
 
@@ -42,7 +43,7 @@ class ProcessPool:
     async def place(self, job: Job[Any, Any]) -> AsyncIterator[JobProcess]:
         """Wait for a process that has *job* imported; it is killed if its call is cut short."""
         async with self._free:
-            process = self._warm() or await JobProcess.start()
+            process = await self._warm() or await JobProcess.start()
             self._all.add(process)
             try:
                 await process.find(job)
@@ -59,13 +60,19 @@ class ProcessPool:
         processes, self._all, self._idle = self._all, set(), []
         await asyncio.gather(*(process.end() for process in processes))
 
-    def _warm(self) -> JobProcess | None:
+    async def _warm(self) -> JobProcess | None:
+        """Give a process that has run jobs before and lives: one may have died in its sleep."""
         while self._idle:
             process = self._idle.pop()
-            if process.can_go_on:
+            lives = False
+            try:
+                lives = process.can_go_on and await process.lives()
+            finally:
+                if not lives:
+                    self._all.discard(process)
+                    process.kill()
+            if lives:
                 return process
-            self._all.discard(process)  # it has died in its sleep
-            process.kill()
         return None
 
 
@@ -110,6 +117,15 @@ class JobProcess:
     def can_go_on(self) -> bool:
         """Whether it can take another call."""
         return not (self._asked or self._calls >= CALLS_EACH or self._reader.at_eof())
+
+    async def lives(self) -> bool:
+        """Ask the process for a sign of life: a death reaches its channel a moment later."""
+        try:
+            async with asyncio.timeout(_PING_DEADLINE):
+                await self._ask({"verb": "ping"})
+        except (ProcessDied, TimeoutError):
+            return False
+        return True
 
     async def find(self, job: Job[Any, Any]) -> None:
         """Have the process import *job*, where it has not yet."""
