@@ -10,6 +10,7 @@ import redis
 from pydantic import BaseModel
 
 from bullq import Bullq, job
+from bullq.jobs.dispatching import bind_dispatcher
 from bullq.settings import Settings
 from tests.support.servers import RedisServer
 
@@ -24,7 +25,10 @@ async def count(data: Number) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # nobody says that a loop ends
-def test_connections_of_ended_event_loops_are_let_go(own_server: RedisServer) -> None:
+def test_connections_of_ended_event_loops_are_let_go(
+    own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bullq.jobs.dispatching._source", None)  # to be put back, without our app
     app = Bullq(jobs=[count], settings=Settings(REDIS_URL=own_server.url))
     most = 0
     with redis.Redis.from_url(own_server.url) as client:
@@ -34,4 +38,7 @@ def test_connections_of_ended_event_loops_are_let_go(own_server: RedisServer) ->
             most = max(most, len(client.client_list()))
         assert client.llen("bull:default:wait") == 20
     asyncio.run(app.aclose())
+    bind_dispatcher(None)
+    del app
+    gc.collect()  # here, where the warnings of what is let go are expected
     assert most <= 1 + 2 * 2  # ours, and those of the loop that has ended and the one before it
