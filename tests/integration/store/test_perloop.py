@@ -25,6 +25,7 @@ async def count(data: Number) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # nobody says that a loop ends
+@pytest.mark.filterwarnings("ignore:loop is closed:ResourceWarning")
 def test_connections_of_ended_event_loops_are_let_go(
     own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
