@@ -1,33 +1,15 @@
-"""Durations as people write them, and the one source of the current time."""
+"""Durations as people write them."""
 
 from __future__ import annotations
 
 import re
-import time
 from datetime import timedelta
-from typing import Protocol
 
 Duration = timedelta | float
 """A length of time: a timedelta, or a number of seconds."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-
-
-class Clock(Protocol):
-    """Tells the time; injected, so that whatever depends on it can be tested in time."""
-
-    def now_ms(self) -> int:
-        """Milliseconds since the Unix epoch."""
-        ...
-
-
-class SystemClock:
-    """The machine's own clock."""
-
-    def now_ms(self) -> int:
-        """Milliseconds since the Unix epoch."""
-        return time.time_ns() // 1_000_000
 
 
 def to_ms(duration: Duration) -> int:

@@ -66,18 +66,17 @@ class Job(JobDefinition[DataT, ResultT]):
         deduplication_ttl: Duration | None = None,
     ) -> Receipt[ResultT]:
         """Do the same as dispatch(), for code without an event loop, such as Django and Flask."""
-        options = DispatchOptions(
-            id=id,
-            delay=delay,
-            priority=priority,
-            lifo=lifo,
-            attempts=attempts,
-            deduplication_id=deduplication_id,
-            deduplication_ttl=deduplication_ttl,
-        )
-        dispatcher = current_dispatcher()
-        receipt: Receipt[ResultT] = dispatcher.run_sync(
-            lambda: dispatcher.dispatch(self, data, options)
+        receipt: Receipt[ResultT] = current_dispatcher().run_sync(
+            lambda: self.dispatch(
+                data,
+                id=id,
+                delay=delay,
+                priority=priority,
+                lifo=lifo,
+                attempts=attempts,
+                deduplication_id=deduplication_id,
+                deduplication_ttl=deduplication_ttl,
+            )
         )
         return receipt
 

@@ -6,8 +6,6 @@ from base64 import b64encode
 from dataclasses import dataclass
 from functools import cached_property
 
-DEFAULT_PREFIX = "bull"
-
 
 def due_ms_of(delayed_score: float) -> int:
     """Give when a delayed job is due, in ms since the epoch, from its score in `delayed`.

@@ -233,11 +233,6 @@ class Store:
         return {**options, "socket_timeout": None} if blocking else options
 
 
-def check_url(url: str) -> None:
-    """Raise SettingsError, in words, where no client can be made of *url*."""
-    _parse(url)
-
-
 def _parse(url: str) -> dict[str, Any]:
     scheme = url.partition("://")[0].lower()
     allowed = ", ".join(f"{name}://" for name in _BY_ONE_SERVER)

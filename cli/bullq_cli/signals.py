@@ -54,7 +54,11 @@ class StopSignals:
         self.received += 1
         if self.received > 1:
             self._tell("ended at once by a second signal; running jobs are taken back as stalled")
-            os._exit(128 + number)
+            try:
+                if self._at_once is not None:
+                    self._at_once()
+            finally:
+                os._exit(128 + number)
         if self._stop is None:
             os._exit(0)  # nothing has begun; an exception could be caught by what is imported
         self._stop()

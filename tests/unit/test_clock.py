@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 import pytest
 
-from bullq.clock import Duration, SystemClock, format_ms, parse_duration, to_ms
+from bullq.clock import Duration, format_ms, parse_duration, to_ms
 
 
 @pytest.mark.parametrize(
@@ -82,9 +81,3 @@ def test_lengths_of_time_are_written_for_people(milliseconds: float, text: str) 
 @pytest.mark.parametrize("milliseconds", [999.6, 59_980, 3_599_000, 172_799_000])
 def test_rounding_never_shows_a_full_next_unit(milliseconds: float) -> None:
     assert format_ms(milliseconds) not in {"1000 ms", "60.0 s", "60.0 min", "48.0 h"}
-
-
-def test_the_system_clock_tells_milliseconds_since_the_epoch() -> None:
-    before = time.time() * 1000
-    told = SystemClock().now_ms()
-    assert before - 1 <= told <= time.time() * 1000 + 1

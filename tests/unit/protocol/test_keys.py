@@ -4,9 +4,9 @@ from base64 import b64decode
 
 import pytest
 
-from bullq.protocol.keys import DEFAULT_PREFIX, QueueKeys
+from bullq.protocol.keys import QueueKeys
 
-KEYS = QueueKeys(DEFAULT_PREFIX, "mail")
+KEYS = QueueKeys("bull", "mail")
 
 
 def test_keys_are_those_of_bullmq() -> None:
