@@ -42,6 +42,9 @@ class Scripting(Protocol):
         ...
 
 
+_TIME_TO_READ = 0.01
+"""Seconds for what has come already to be read."""
+
 _MORE = object()  # what hiredis gives for a reply that has not arrived whole
 _ERRORS: dict[str, type[Exception]] = {
     "CLUSTERDOWN": ClusterDownError,
@@ -54,6 +57,22 @@ _ERRORS: dict[str, type[Exception]] = {
     "READONLY": ReadOnlyError,
     "WRONGPASS": AuthenticationError,
 }
+
+
+class Waiter(Protocol):
+    """Who waits for a reply: an asyncio.Future, or something of the same shape."""
+
+    def done(self) -> bool:
+        """Tell whether it has gone."""
+        ...
+
+    def set_result(self, reply: Any, /) -> None:
+        """Take the reply."""
+        ...
+
+    def set_exception(self, error: Exception, /) -> None:
+        """Take an error: the server's, or that no reply will come."""
+        ...
 
 
 class PipelinedConnection:
@@ -86,10 +105,26 @@ class PipelinedConnection:
 
     async def execute(self, *command: bytes | str | float) -> Any:
         """Send a command and wait for its reply."""
+        return await self.send(_pack(command))
+
+    async def send(self, packed: bytes) -> Any:
+        """Send a command that is packed already, and wait for its reply."""
         wire = self._wire
         if wire is None or wire.lost:
             wire = await self._connect()
-        return await self._ask(wire, command, self._timeout)
+        return await wire.ask(packed)
+
+    def begin(self, packed: bytes, waiter: Waiter) -> bool:
+        """Write a packed command before anything else happens; *waiter* hears of the reply.
+
+        Gives False, and does nothing, where there is no connection: `send` makes one.
+        """
+        wire = self._wire
+        if wire is None or wire.lost:
+            return False
+        wire.send(packed, waiter)
+        wire.write()
+        return True
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -98,18 +133,6 @@ class PipelinedConnection:
         if self._wire is not None:
             self._wire.close()
             self._wire = None
-
-    async def _ask(self, wire: _Wire, command: Command, timeout: float) -> Any:  # noqa: ASYNC109
-        reply = wire.send(command)
-        try:
-            async with asyncio.timeout(timeout):
-                return await reply
-        except TimeoutError:
-            if reply.done() and not reply.cancelled():
-                return reply.result()  # it came while something blocked the event loop
-            # Nothing that comes later on this connection could be trusted to be in order.
-            wire.close()
-            raise RedisTimeoutError(f"Timeout reading from {self._address}") from None
 
     async def _connect(self) -> _Wire:
         """Connect, once for all who want it now: one after the other they would wait too long."""
@@ -123,19 +146,20 @@ class PipelinedConnection:
         wire: _Wire
         try:
             async with asyncio.timeout(self._connect_timeout):
-                _, wire = await self._open(_Wire)
+                _, wire = await self._open(lambda: _Wire(self._address, self._connect_timeout))
         except TimeoutError as error:
             raise RedisTimeoutError(f"Timeout connecting to {self._address}") from error
         except OSError as error:
             raise RedisConnectionError(f"Error connecting to {self._address}.") from error
         try:
             for command in self._greeting:
-                await self._ask(wire, command, self._connect_timeout)
+                await wire.ask(_pack(command))
         except BaseException as error:
             wire.close()
             if isinstance(error, RedisConnectionError | RedisTimeoutError):
                 raise type(error)(f"Lost while connecting to {self._address}.") from error
             raise
+        wire.timeout = self._timeout
         self._wire = wire
         return wire
 
@@ -145,42 +169,90 @@ class Script:
 
     def __init__(self, connection: PipelinedConnection, text: str) -> None:
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-        self._text = text
-        self._connection = connection
+        self.text = text
+        self.connection = connection
 
     async def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run the script and give its reply."""
-        run = self._connection.execute
+        run = self.connection.execute
         try:
             return await run("EVALSHA", self.sha, len(keys), *keys, *args)
         except NoScriptError:
-            return await run("EVAL", self._text, len(keys), *keys, *args)
+            return await run("EVAL", self.text, len(keys), *keys, *args)
+
+    def on(self, keys: Sequence[str], *, arguments: int) -> KeyedScript:
+        """Give the script with its keys and the number of its arguments, packed once for all."""
+        return KeyedScript(self, keys, arguments)
+
+
+class KeyedScript:
+    """A script that always runs on the same keys: only its arguments are packed at each call."""
+
+    def __init__(self, script: Script, keys: Sequence[str], arguments: int) -> None:
+        self._connection = script.connection
+        count = b"*%d\r\n" % (3 + len(keys) + arguments)
+        names = b"".join(map(_part, [str(len(keys)).encode(), *(key.encode() for key in keys)]))
+        self._by_sha = count + _part(b"EVALSHA") + _part(script.sha.encode()) + names
+        self._by_text = count + _part(b"EVAL") + _part(script.text.encode()) + names
+
+    async def __call__(self, *args: bytes) -> Any:
+        """Run the script and give its reply."""
+        try:
+            return await self._connection.send(self._by_sha + b"".join(map(_part, args)))
+        except NoScriptError:
+            return await self._connection.send(self._by_text + b"".join(map(_part, args)))
+
+    def begin(self, waiter: Waiter, *args: bytes) -> bool:
+        """Run the script if there is a connection, as PipelinedConnection.begin does.
+
+        *waiter* hears NoScriptError from a server that does not know the script, and has then to
+        call it the other way.
+        """
+        return self._connection.begin(self._by_sha + b"".join(map(_part, args)), waiter)
 
 
 class _Wire(asyncio.Protocol):
     """The two ends of one connection: what waits to be written, and who waits for replies."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str, timeout: float) -> None:
         self.lost = False
+        self.timeout = timeout
+        """Seconds within which a reply has to come, for what is sent from now on."""
+        self._address = address
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(
             replyError=_error, encoding="utf-8", errors="replace", notEnoughData=_MORE
         )
         self._unsent: list[bytes] = []
-        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._waiting: deque[tuple[Waiter, float]] = deque()
+        self._watch: asyncio.TimerHandle | None = None
+        self._overdue: Waiter | None = None
         self._transport: asyncio.Transport | None = None
 
-    def send(self, command: Command) -> asyncio.Future[Any]:
+    def ask(self, packed: bytes) -> asyncio.Future[Any]:
         """Send a command with the others of this tick; the future gets its reply."""
         reply: asyncio.Future[Any] = self._loop.create_future()
         if self.lost:
             reply.set_exception(RedisConnectionError("Lost after connecting to the server."))
             return reply
         if not self._unsent:
-            self._loop.call_soon(self._write)
-        self._unsent.append(_pack(command))
-        self._waiting.append(reply)
+            self._loop.call_soon(self.write)
+        self.send(packed, reply)
         return reply
+
+    def send(self, packed: bytes, waiter: Waiter) -> None:
+        """Put a command behind those that wait to be written."""
+        deadline = self._loop.time() + self.timeout
+        self._unsent.append(packed)
+        self._waiting.append((waiter, deadline))
+        if self._watch is None:
+            self._watch = self._loop.call_at(deadline, self._look_at_clock)
+
+    def write(self) -> None:
+        """Write what waits to be written."""
+        if self._unsent and self._transport is not None and not self.lost:
+            self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()
 
     def close(self) -> None:
         """Close at once; whoever still waits is told that the connection is lost."""
@@ -202,30 +274,57 @@ class _Wire(asyncio.Protocol):
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not _MORE:
-                self._answer(self._waiting.popleft(), reply)
-        except (hiredis.ProtocolError, IndexError):
+                if not self._waiting:
+                    self.close()
+                    return
+                self._answer(self._waiting.popleft()[0], reply)
+        except hiredis.ProtocolError:
             self.close()
 
     def connection_lost(self, _: Exception | None) -> None:
         """Tell those who wait that no reply will come (by asyncio)."""
         self.lost = True
+        if self._watch is not None:
+            self._watch.cancel()
         while self._waiting:
-            reply = self._waiting.popleft()
-            if not reply.done():
-                reply.set_exception(RedisConnectionError("Connection closed by server."))
+            waiter, deadline = self._waiting.popleft()
+            if waiter.done():
+                continue
+            if self._overdue is not None and deadline <= self._loop.time():
+                waiter.set_exception(RedisTimeoutError(f"Timeout reading from {self._address}"))
+            else:
+                waiter.set_exception(RedisConnectionError("Connection closed by server."))
 
-    def _answer(self, waiting: asyncio.Future[Any], reply: Any) -> None:
-        if waiting.done():
+    @staticmethod
+    def _answer(waiter: Waiter, reply: Any) -> None:
+        if waiter.done():
             return  # its caller has gone
         if isinstance(reply, Exception):
-            waiting.set_exception(reply)
+            waiter.set_exception(reply)
         else:
-            waiting.set_result(reply)
+            waiter.set_result(reply)
 
-    def _write(self) -> None:
-        commands, self._unsent = self._unsent, []
-        if self._transport is not None and not self.lost:
-            self._transport.write(b"".join(commands))
+    def _look_at_clock(self) -> None:
+        """Close the connection where a reply is overdue: no later one could be trusted either.
+
+        What is late because the event loop was blocked has come and only has to be read: so the
+        oldest is given another moment before it counts as lost.
+        """
+        self._watch = None
+        if not self._waiting:
+            return
+        waiter, deadline = self._waiting[0]
+        due = deadline
+        if deadline <= self._loop.time():
+            if waiter is self._overdue:
+                self.close()
+                return
+            self._overdue, due = waiter, self._loop.time() + _TIME_TO_READ
+        self._watch = self._loop.call_at(due, self._look_at_clock)
+
+
+def _part(part: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(part), part)
 
 
 def _pack(command: Command) -> bytes:
