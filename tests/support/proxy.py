@@ -1,12 +1,18 @@
-"""A TCP proxy in front of a server: tests break the network with it, one reply at a time."""
+"""A TCP proxy in front of a Redis: tests break the network with it, one reply at a time."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import enum
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from typing import Any
+
+import hiredis
+
+_MORE = object()  # what hiredis gives for a message that has not arrived whole
 
 
 class Mode(enum.Enum):
@@ -21,9 +27,14 @@ class Mode(enum.Enum):
 
 @dataclass
 class Caught:
-    """A request that was forwarded and executed, and whose reply the proxy holds back."""
+    """A request that was forwarded and executed, and whose reply the proxy holds back.
+
+    Replies behind it on the same connection wait as well: a test that goes on talking to the
+    server does so past the proxy.
+    """
 
     needle: bytes
+    in_reply: bool
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server has answered, so that it has executed the request."""
     _decided: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,10 +83,16 @@ class Proxy:
             await self._listen()
 
     def catch(self, needle: bytes) -> Caught:
-        """Hold back the reply to the next request that contains *needle*."""
-        caught = Caught(needle)
-        self._traps.append(caught)
-        return caught
+        """Hold back the reply to the next request with *needle* in one of its arguments."""
+        return self._lay(Caught(needle, in_reply=False))
+
+    def catch_reply(self, needle: bytes) -> Caught:
+        """Hold back the next reply that has *needle* in it, whoever asked for it and when."""
+        return self._lay(Caught(needle, in_reply=True))
+
+    def _lay(self, trap: Caught) -> Caught:
+        self._traps.append(trap)
+        return trap
 
     async def cut_all(self) -> None:
         """Cut what is connected now, and go on listening."""
@@ -105,10 +122,10 @@ class Proxy:
         upstream: asyncio.StreamWriter | None = None
         try:
             answers, upstream = await asyncio.open_connection("127.0.0.1", self._target)
-            caught: list[Caught] = []
+            asked: deque[list[Caught]] = deque()  # of each request without a reply: what caught it
             ways = {
-                asyncio.create_task(self._forward(reader, upstream, caught)),
-                asyncio.create_task(self._answer(answers, writer, caught)),
+                asyncio.create_task(self._forward(reader, upstream, asked)),
+                asyncio.create_task(self._answer(answers, writer, asked)),
             }
             try:
                 await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -124,38 +141,64 @@ class Proxy:
                     end.transport.abort()
 
     async def _forward(
-        self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter, caught: list[Caught]
+        self,
+        reader: asyncio.StreamReader,
+        upstream: asyncio.StreamWriter,
+        asked: deque[list[Caught]],
     ) -> None:
-        tail = b""
+        requests = hiredis.Reader(notEnoughData=_MORE)
         while chunk := await reader.read(65_536):
             await self._passable()
-            seen = tail + chunk
-            for trap in list(self._traps):
-                # What was sent before the trap was laid must not spring it.
-                if trap.needle not in seen[-(len(chunk) + len(trap.needle) - 1) :]:
-                    continue
-                self._traps.remove(trap)
-                caught.append(trap)
-            tail = seen[-64:]
+            for request in _whole(requests, chunk):
+                asked.append(self._sprung(request, in_reply=False))
             upstream.write(chunk)
             await upstream.drain()
 
     async def _answer(
-        self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter, caught: list[Caught]
+        self,
+        answers: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        asked: deque[list[Caught]],
     ) -> None:
+        replies = hiredis.Reader(notEnoughData=_MORE)
         while chunk := await answers.read(65_536):
-            while caught:
-                if await caught.pop().is_cut():
-                    return
+            for reply in _whole(replies, chunk):
+                for caught in asked.popleft() + self._sprung(reply, in_reply=True):
+                    if await caught.is_cut():
+                        return
             if self.delay:
                 await asyncio.sleep(self.delay)
             await self._passable()
             writer.write(chunk)
             await writer.drain()
 
+    def _sprung(self, message: Any, *, in_reply: bool) -> list[Caught]:
+        """Take the traps that this request or reply springs."""
+        sprung = [
+            trap
+            for trap in self._traps
+            if trap.in_reply is in_reply and _contains(message, trap.needle)
+        ]
+        for trap in sprung:
+            self._traps.remove(trap)
+        return sprung
+
     async def _passable(self) -> None:
         while self._mode is Mode.BLACK_HOLE:
             await self._changed.wait()
+
+
+def _whole(reader: hiredis.Reader, chunk: bytes) -> Iterator[Any]:
+    """Give the messages that are whole with this chunk."""
+    reader.feed(chunk)
+    while (message := reader.gets()) is not _MORE:
+        yield message
+
+
+def _contains(message: Any, needle: bytes) -> bool:
+    if isinstance(message, list):
+        return any(_contains(part, needle) for part in message)
+    return isinstance(message, bytes) and needle in message
 
 
 @contextlib.asynccontextmanager

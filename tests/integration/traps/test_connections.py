@@ -152,10 +152,9 @@ async def test_w11_a_success_whose_recording_was_not_answered_stays_a_success(
     async with running_proxy(valkey.port) as proxy:
         app = make_app(succeeds, url=proxy.url)
         await succeeds.dispatch(Nothing())
-        # One slot: with it taken, the next call of the exchange is the settlement.
-        async with running_worker(app, "default", concurrency=1) as (worker, recorder):
+        async with running_worker(app, "default") as (_, recorder):
             await recorder.wait_for("job_started")
-            lost = proxy.catch(worker._scripts._exchange.sha.encode())
+            lost = proxy.catch(b"done")
             go_on.set()
             await asyncio.wait_for(lost.answered.wait(), 10)
             lost.cut()

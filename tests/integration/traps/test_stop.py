@@ -50,10 +50,8 @@ async def test_w13_a_stop_during_a_claim_leaves_no_job_active(
         await recorder.wait_for("worker_started")
         queue = direct.queue("default")
         client = queue.store.client()
-        while not await client.exists(queue.keys.key("stalled-check")):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)  # the worker's first calls; nothing tells of them
-        held = proxy.catch(worker._scripts._exchange.sha.encode())
-        [receipt] = await claimed.dispatch_many([Number()])
+        held = proxy.catch_reply(b'"n":77')
+        receipt = await claimed.dispatch(Number(n=77))
         await asyncio.wait_for(held.answered.wait(), 10)
         worker.stop()
         await recorder.wait_for("worker_stopping")

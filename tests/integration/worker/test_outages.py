@@ -141,10 +141,10 @@ async def test_jobs_claimed_by_a_call_whose_reply_is_lost_are_found_again_at_onc
 ) -> None:
     """Not only by the stalled check, after 30 s and more."""
     async with running_proxy(valkey.port) as proxy:
-        app = make_app(count, url=proxy.url)
-        async with running_worker(app, "default") as (worker, recorder):
+        app, _direct = make_app(count, url=proxy.url), make_app(count)  # which dispatches
+        async with running_worker(app, "default") as (_, recorder):
             await (await count.dispatch(Number(n=-1))).result()
-            lost = proxy.catch(worker._scripts._exchange.sha.encode())
+            lost = proxy.catch_reply(b'"n":0')
             receipts = await count.dispatch_many([Number(n=n) for n in range(3)])
             await asyncio.wait_for(lost.answered.wait(), 10)
             lost.cut()
@@ -301,7 +301,7 @@ async def test_a_worker_whose_marker_cannot_be_put_back_is_not_deaf(
         async with running_worker(app, "one") as (_, recorder):
             await direct.dispatcher.dispatch(hold, Number(n=1), DispatchOptions())
             await recorder.wait_for("job_completed")
-            unanswered = proxy.catch(b"\r\nZADD\r\n")
+            unanswered = proxy.catch(b"ZADD")
             # Begun by the clock, it leaves the marker to whoever listens.
             await direct.dispatcher.dispatch(hold, Number(n=0), DispatchOptions(delay=0.3))
             await asyncio.wait_for(began.wait(), 10)

@@ -174,7 +174,7 @@ async def test_a_reader_whose_first_question_goes_unanswered_asks_again(
     async with running_proxy(valkey.port) as proxy:
         app, direct = make_app(square, url=proxy.url), make_app(square)
         receipt = await app.dispatcher.dispatch(square, Number(n=6), DispatchOptions())
-        unanswered = proxy.catch(b"\r\nXREVRANGE\r\n")
+        unanswered = proxy.catch(b"XREVRANGE")
         waiting = asyncio.create_task(receipt.result(timeout=20))
         await asyncio.wait_for(unanswered.answered.wait(), 10)
         async with running_worker(direct, "removes"):
