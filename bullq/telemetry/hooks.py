@@ -58,6 +58,9 @@ class Observer:
     def job_discarded(self, queue: str, job_id: str) -> None:
         """Say that an id without a job was taken out of the queue."""
 
+    def locks_renewed(self, queue: str, job_ids: list[str]) -> None:
+        """Say that running jobs' locks were renewed: a worker still has these jobs."""
+
     def jobs_stalled(self, queue: str, job_ids: list[str]) -> None:
         """Say that jobs were taken back from workers that had gone silent or died."""
 

@@ -127,6 +127,11 @@ class Exchange:
         self._claiming = False
         self.idle.clear()
 
+    def claim_again(self) -> None:
+        """Claim as before."""
+        self._claiming = True
+        self.look()
+
     async def run(self) -> None:
         """Exchange for as long as there is something to settle or to claim, then wait."""
         while True:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import enum
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bullq.clock import format_ms, to_ms
 from bullq.engines.bullmq import UNRECOVERABLE, BullmqContext
@@ -19,7 +19,7 @@ from bullq.worker.outcome import Failure
 from bullq.worker.rejection import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from bullq.jobs.job import Job
     from bullq.jobs.registry import JobRegistry
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from bullq.worker.executors import Executors
 
 _FLUSH_DEADLINE = 5.0  # seconds for a job's last log rows
+
+
+ExecutionFactory: TypeAlias = (
+    "Callable[[Claimed, JobQueue, JobRegistry, WorkerScripts, Executors], Execution]"
+)
+"""Makes what performs a claimed job: Execution itself, or one that runs something else."""
 
 
 class Stop(enum.Enum):
@@ -123,10 +129,12 @@ class Execution:
         """Give the settlement of an attempt that is given up for another worker to begin anew."""
         return Return(job_id=self.record.id, token=self.token)
 
+    def recorded(self, settlement: Settlement, answer: int | str) -> None:
+        """Hear what Redis answered to the attempt's settlement: a number, or an error."""
+
     async def _result(self) -> str:
-        """Run the job and give its result as JSON text."""
+        """Check the record, run the job and give its result as JSON text."""
         record = self.record
-        queue = self._queue.spec.name
         try:
             record.check()
             if record.scheduler_id is not None:
@@ -135,6 +143,12 @@ class Execution:
             raise Rejected(error) from None
         if record.deferred_failure is not None:
             raise Rejected(GiveUp(record.deferred_failure))
+        return await self._run()
+
+    async def _run(self) -> str:
+        """Run the function that the registry has for the job, and give its result."""
+        record = self.record
+        queue = self._queue.spec.name
         job = self._jobs.find(queue, record.name)
         try:
             data = job.payload.decode(record.data)

@@ -11,10 +11,13 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from bullq.clock import to_ms
 from bullq.errors import StoreUnavailable
 from bullq.store.scripts import LockScripts
+from bullq.telemetry.hooks import hears
 
 if TYPE_CHECKING:
+    from bullq.clock import Duration
     from bullq.queues.queue import JobQueue
     from bullq.telemetry.hooks import Observer
 
@@ -22,14 +25,25 @@ _RETRY_PAUSE = 0.25  # seconds after a renewal that Redis did not answer
 
 
 class Renewal:
-    """Renews the locks of held jobs at half of their duration; tells which ones are lost."""
+    """Renews the locks of held jobs and tells which ones are lost.
 
-    def __init__(self, queue: JobQueue, on_lost: Callable[[str], None], observer: Observer) -> None:
+    It does so *every* so often, at half of their duration where that is None.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        on_lost: Callable[[str], None],
+        observer: Observer,
+        every: Duration | None = None,
+    ) -> None:
         self._queue = queue
         self._on_lost = on_lost
         self._observer = observer
         self._in_trouble = False
+        self._tells_renewals = hears(observer, "locks_renewed")
         self._duration_ms = queue.spec.lock_duration_ms
+        self._pause = (self._duration_ms / 2 if every is None else to_ms(every)) / 1000
         self._held: dict[str, str] = {}  # token -> job id
         self._guard = threading.Lock()
         self._stopping = threading.Event()
@@ -59,10 +73,10 @@ class Renewal:
     def _run(self) -> None:
         client = self._queue.store.thread_client()
         scripts = LockScripts(client, self._queue.keys)
-        pause = self._duration_ms / 2000
+        pause = self._pause
         try:
             while not self._stopping.wait(pause):
-                pause = self._duration_ms / 2000 if self._renew(scripts) else _RETRY_PAUSE
+                pause = self._pause if self._renew(scripts) else min(self._pause, _RETRY_PAUSE)
         finally:
             client.close()
 
@@ -91,6 +105,9 @@ class Renewal:
         ]
         if tokens and not self._stopping.is_set():
             self._on_loop(self._tell, tokens)
+        if self._tells_renewals:
+            kept = [one for one in newest if one not in lost]
+            self._on_loop(self._observer.locks_renewed, self._queue.spec.name, kept)
         return True
 
     def _on_loop(self, tell: Callable[..., None], *arguments: Any) -> None:

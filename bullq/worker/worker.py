@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bullq.jobs.registry import JobRegistry
     from bullq.queues.queue import JobQueue
     from bullq.telemetry.hooks import JobEvent, Observer
+    from bullq.worker.execution import ExecutionFactory
 
 _MAX_OUTAGE = 300.0  # seconds without an answer from Redis before a worker ends by an error
 _CANCEL_GRACE = 2.0  # seconds for cancelled jobs to clean up after themselves
@@ -75,6 +76,8 @@ class Worker:
         heartbeat_file: Path | None = None,
         max_outage: Duration = _MAX_OUTAGE,
         token_prefix: str | None = None,
+        renew_locks_every: Duration | None = None,
+        new_execution: ExecutionFactory = Execution,
     ) -> None:
         observer = Observers([observer])  # what one raises must reach no job and no loop
         self.name = name or default_worker_name()
@@ -83,6 +86,7 @@ class Worker:
         self.health = Health(queue.spec.name, observer, heartbeat_file, to_ms(max_outage))
         self._queue = queue
         self._jobs = jobs
+        self._new_execution = new_execution
         self._observer = observer
         self._tells_starts = hears(observer, "job_started")
         self._tells_completions = hears(observer, "job_completed")
@@ -110,7 +114,7 @@ class Worker:
             on_answered=self._changed.set,
             token_prefix=token_prefix,
         )
-        self._renewal = Renewal(queue, self._lost, observer)
+        self._renewal = Renewal(queue, self._lost, observer, renew_locks_every)
         self._loop_watch = LoopWatch(queue.spec.name, observer, self._job_of)
         self._recovery = Recovery(
             queue, self._scripts, observer, self.health, self._exchange.server_ms
@@ -120,6 +124,15 @@ class Worker:
     def stop(self) -> None:
         """Claim no more, let running jobs end within the drain timeout, put the rest back."""
         self._stopping.set()
+
+    def pause(self) -> None:
+        """Claim no more until resumed; running jobs go on."""
+        self._exchange.stop_claiming()
+
+    def resume(self) -> None:
+        """Claim again."""
+        if not self._stopping.is_set():
+            self._exchange.claim_again()
 
     async def run(self, *, burst: bool = False) -> None:
         """Run until stop() is called or, in a *burst*, until the queue gives no more jobs.
@@ -207,7 +220,9 @@ class Worker:
             self._exchange.settle(Discard(job_id=record.id, token=token), lambda _: None)
             self._observer.job_discarded(self._queue.spec.name, record.id)
             return
-        execution = Execution(claimed, self._queue, self._jobs, self._scripts, self._executors)
+        execution = self._new_execution(
+            claimed, self._queue, self._jobs, self._scripts, self._executors
+        )
         self._running[token] = execution
         self._renewal.hold(record.id, token)
         if self._tells_starts:
@@ -243,6 +258,7 @@ class Worker:
                 self._settle(execution, failure, frees_slot=False)
                 return
             self._end(execution)
+            execution.recorded(settlement, answer)
             self._tell(execution, settlement, answer)
 
         self._exchange.settle(settlement, report, frees_slot=frees_slot)
