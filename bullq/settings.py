@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -29,6 +29,7 @@ _VARIABLES = {
     "queues": "BULLQ_QUEUES",
     "log_format": "BULLQ_LOG_FORMAT",
     "heartbeat_file": "BULLQ_HEARTBEAT_FILE",
+    "dashboard_token": "BULLQ_DASHBOARD_TOKEN",
 }
 """Each setting's name in [tool.bullq], and its environment variable."""
 
@@ -97,6 +98,7 @@ class Settings(BaseSettings):
     queues: dict[str, QueueOptions] = Field(default_factory=dict, alias="BULLQ_QUEUES")
     log_format: Literal["text", "json"] = Field("text", alias="BULLQ_LOG_FORMAT")
     heartbeat_file: Path | None = Field(None, alias="BULLQ_HEARTBEAT_FILE")
+    dashboard_token: SecretStr | None = Field(None, alias="BULLQ_DASHBOARD_TOKEN", min_length=16)
 
     @classmethod
     def settings_customise_sources(
@@ -229,6 +231,8 @@ def _allowed(location: tuple[int | str, ...], item: Any) -> str:
             return "it should be true or false"
         case {"type": "string_pattern_mismatch"}:
             return "it should be a package of jobs like 'shop.jobs', or 'module:app'"
+        case {"type": "too_short"}:
+            return f"it should have {item['ctx']['min_length']} characters or more"
         case {"type": "greater_than_equal"} if field and Milliseconds in get_args(field.annotation):
             return f"it should be {format_ms(item['ctx']['ge'])} or more"
         case _:

@@ -11,7 +11,27 @@ from bullq.protocol.options import JobOptions
 
 if TYPE_CHECKING:
     from bullq.jobs.definition import JobDefinition
+    from bullq.jobs.retry import Backoff
     from bullq.queues.spec import QueueSpec
+
+
+def queue_options(spec: QueueSpec, backoff: Backoff | None = None) -> JobOptions:
+    """Give the options for BullMQ of a job of which nothing is known but its queue.
+
+    *backoff* is the job's own; None takes the queue's.
+    """
+    backoff = backoff or spec.backoff
+    options: JobOptions = {
+        "attempts": spec.attempts,
+        "backoff": {"type": backoff.kind, "delay": backoff.delay_ms},
+        "removeOnComplete": spec.keep_completed.option,
+        "removeOnFail": spec.keep_failed.option,
+    }
+    if backoff.jitter:
+        options["backoff"]["jitter"] = backoff.jitter
+    if spec.keep_logs is not None:
+        options["keepLogs"] = spec.keep_logs
+    return options
 
 
 def job_options(
@@ -23,18 +43,9 @@ def job_options(
     deduplicate without an id to do it by.
     """
     given = given or DispatchOptions()
-    backoff = job.policy.backoff or spec.backoff
+    options = queue_options(spec, job.policy.backoff)
     own_attempts = spec.attempts if job.policy.attempts is None else job.policy.attempts
-    options: JobOptions = {
-        "attempts": own_attempts if given.attempts is None else given.attempts,
-        "backoff": {"type": backoff.kind, "delay": backoff.delay_ms},
-        "removeOnComplete": spec.keep_completed.option,
-        "removeOnFail": spec.keep_failed.option,
-    }
-    if backoff.jitter:
-        options["backoff"]["jitter"] = backoff.jitter
-    if spec.keep_logs is not None:
-        options["keepLogs"] = spec.keep_logs
+    options["attempts"] = own_attempts if given.attempts is None else given.attempts
     # Where a dispatch says both, the queue refuses it; a job's own priority gives way to lifo.
     own_priority = None if given.lifo else job.policy.priority
     if priority := own_priority if given.priority is None else given.priority:

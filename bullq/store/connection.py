@@ -75,7 +75,7 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        self._options = _parse(url)
+        self._options = parse_address(url)
         self.url = url
         self.address = _address(url)
         self._shared = PerLoop(self._new_client)
@@ -233,7 +233,8 @@ class Store:
         return {**options, "socket_timeout": None} if blocking else options
 
 
-def _parse(url: str) -> dict[str, Any]:
+def parse_address(url: str) -> dict[str, Any]:
+    """Give redis-py's options for *url*; raises SettingsError for one that bullq cannot use."""
     scheme = url.partition("://")[0].lower()
     allowed = ", ".join(f"{name}://" for name in _BY_ONE_SERVER)
     if scheme in _BY_MANY_SERVERS:

@@ -11,6 +11,7 @@ import typer
 
 from bullq_cli import dev, dispatch, jobs, new, output, queues, worker
 from bullq_cli.bench.command import bench
+from bullq_cli.dashboard.command import dashboard
 from bullq_cli.exits import ExitCode, as_command_error
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(worker.worker)
 app.command()(dispatch.dispatch)
 app.command()(dev.dev)
+app.command()(dashboard)
 app.command()(new.new)
 app.command()(bench)
 app.add_typer(queues.app, name="queues")

@@ -1,0 +1,47 @@
+// Connect the board to its Redis: no request waits long for a server that is away.
+import { readFileSync } from "node:fs";
+
+const CONNECT_TIMEOUT = 2000; // ms
+const COMMAND_TIMEOUT = 5000; // ms
+const LONGEST_PAUSE = 2000; // ms between two attempts to connect again
+
+/**
+ * Give a client of ioredis for *options*, whose `tls` names files where ioredis wants their text.
+ *
+ * *tell* is called with "lost" and a reason when the connection is lost, and with "back" after it.
+ */
+export function connect({ Redis }, { tls, ...options }, tell) {
+  const client = new Redis({
+    ...options,
+    ...(tls ? { tls: read(tls) } : {}),
+    connectTimeout: CONNECT_TIMEOUT,
+    commandTimeout: COMMAND_TIMEOUT,
+    maxRetriesPerRequest: 1, // a page that says what is wrong is worth more than one that waits
+    retryStrategy: (attempt) => Math.min(attempt * 100, LONGEST_PAUSE),
+  });
+  let lost = false;
+  client.on("error", (error) => {
+    if (!lost) {
+      lost = true;
+      tell("lost", { reason: error.message || error.code });
+    }
+  });
+  client.on("ready", () => {
+    if (lost) {
+      lost = false;
+      tell("back");
+    }
+  });
+  return client;
+}
+
+function read({ ca, cert, key, verify, checkHostname }) {
+  const text = (file) => (file ? readFileSync(file) : undefined);
+  return {
+    ca: text(ca),
+    cert: text(cert),
+    key: text(key),
+    rejectUnauthorized: verify,
+    ...(checkHostname ? {} : { checkServerIdentity: () => undefined }),
+  };
+}
