@@ -42,6 +42,18 @@ class UnknownJobError(BullqError):
     """No job of that name is registered on the queue."""
 
 
+class RemoteJobError(BullqError):
+    """The job is run by another service, so that nothing here can run it."""
+
+
+class JobNotFound(BullqError):  # noqa: N818 - a state of the world, named as people say it
+    """The queue has no job of that id."""
+
+
+class ActionRefused(BullqError):  # noqa: N818 - what happened, named as people say it
+    """A queue or a job is in a state in which what was asked cannot be done; says why."""
+
+
 class StoreUnavailable(BullqError):  # noqa: N818 - a state of the world, named as people say it
     """Redis cannot be reached, started or used; the message says what to do next.
 

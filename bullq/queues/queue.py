@@ -1,17 +1,19 @@
-"""Put jobs on one queue, refusing what Node would refuse."""
+"""Put jobs on one queue, refusing what Node would refuse; lead to all else that it can do."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import bullmq
 
+from bullq.clock import Duration
 from bullq.errors import DispatchInDoubt, InvalidOptionError, StoreUnavailable
 from bullq.protocol.codes import explain
+from bullq.protocol.events import QueueEvent
 from bullq.protocol.keys import QueueKeys
 from bullq.protocol.options import (
     JobOptions,
@@ -21,6 +23,10 @@ from bullq.protocol.options import (
     check_job_id,
     check_priority,
 )
+from bullq.queues.control import QueueControl
+from bullq.queues.editing import JobEditor
+from bullq.queues.events import read_events
+from bullq.queues.getters import QueueView
 from bullq.store.adding import AddScript, NewJob
 
 if TYPE_CHECKING:
@@ -34,6 +40,7 @@ CHUNK = 50
 class JobQueue:
     """One queue: its spec, its keys, and the live `bullmq.Queue` on the running event loop.
 
+    *view* reads it, *control* runs it as a whole, *jobs* changes single jobs of it.
     What many tasks add at the same moment goes in one call; a lone caller waits for nobody.
     """
 
@@ -42,6 +49,9 @@ class JobQueue:
         self.store = store
         self.keys = QueueKeys(prefix, spec.name)
         self.live = bullmq.Queue(spec.name, {"connection": store.client(), "prefix": prefix})
+        self.view = QueueView(store, self.keys)
+        self.control = QueueControl(store, self.keys)
+        self.jobs = JobEditor(store, self.keys)
         self._script = AddScript(store.pipelined(), self.keys)
         self._waiting: deque[tuple[NewJob, asyncio.Future[str]]] = deque()
         self._sender: asyncio.Task[None] | None = None
@@ -79,6 +89,17 @@ class JobQueue:
                 raise InvalidOptionError("; ".join(refused))
             ids += [str(one) for one in outcomes]
         return ids
+
+    def events(
+        self, *, since: str | None = None, quiet_for: Duration | None = None
+    ) -> AsyncIterator[QueueEvent]:
+        """Give the queue's events as they happen, for `async for`; reconnects by itself.
+
+        *since* is the id of the last event that is known already, '0-0' for all that the stream
+        still holds, None for those from now on. Ends after *quiet_for* (seconds or timedelta)
+        without an event; None: never.
+        """
+        return read_events(self.store, self.keys, since=since, quiet_for=quiet_for)
 
     async def _send(self) -> None:
         """Send what waits to be added, for as long as there is any."""

@@ -27,6 +27,7 @@ MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 40
 
 SURFACE = [
+    "ActionRefused",
     "Backoff",
     "Bullq",
     "BullqError",
@@ -38,6 +39,7 @@ SURFACE = [
     "JobDefinitionError",
     "JobEvent",
     "JobFailed",
+    "JobNotFound",
     "Keep",
     "Observer",
     "PayloadError",
