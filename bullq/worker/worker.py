@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bullq.clock import to_ms
 from bullq.errors import StoreUnavailable
 from bullq.protocol.codes import Code, explain
+from bullq.queues.versions import look_at_clients
 from bullq.store.lua import is_proven
 from bullq.store.scripts import (
     Claim,
@@ -146,6 +147,9 @@ class Worker:
         self._observer.worker_started(spec.name, self.name, self.concurrency)
         self._renewal.start()
         self._loop_watch.start()
+        shared = await look_at_clients(self._queue.store, self._queue.keys)
+        if shared.warning:
+            self._observer.trouble(spec.name, shared.warning)
         actors = [
             _actor(self._exchange.run(), "exchange"),
             _actor(self._wakeup.run(), "wake-up"),

@@ -189,3 +189,13 @@ async def test_obliterate_refuses_while_jobs_run_and_leaves_the_queue_as_it_was(
 
 async def counted(queue: JobQueue) -> dict[JobState, int]:
     return {state: count for state, count in (await queue.view.counts()).items() if count}
+
+
+async def test_a_worker_that_shares_its_queue_with_an_older_client_says_so(
+    app: Bullq, queue: JobQueue
+) -> None:
+    await queue.store.client().hset(queue.keys.key("meta"), "version", "bullmq:5.81.5")
+    async with running_worker(app, "default") as (_, recorder):
+        [told] = await recorder.wait_for("trouble")
+    assert told.arguments[0] == "default"
+    assert "is shared with a client of BullMQ 5" in told.arguments[1]
