@@ -82,6 +82,25 @@ class JobFailed(BullqError):  # noqa: N818 - what happened to the job, named as 
         super().__init__(f"Job {job_id} failed: {reason}")
 
 
+class StepMisuse(BullqError):  # noqa: N818 - what the job's author did
+    """Steps are used in a way that no engine can keep; the job fails at once, unretried."""
+
+
+class StepFailed(BullqError):  # noqa: N818 - what happened to the step, named as people say it
+    """A step of a job has failed for good, told alike by every engine.
+
+    *step* is its id; *name* the type of what it raised last, *message* its text, *trace* its
+    traceback as text. Uncaught, it fails the job: its attempts are spent.
+    """
+
+    def __init__(self, step: str, name: str, message: str, trace: str = "") -> None:
+        self.step = step
+        self.name = name
+        self.message = message
+        self.trace = trace
+        super().__init__(f"the step {step!r} failed: {name}: {message}")
+
+
 class ResultTimeout(BullqError, TimeoutError):  # noqa: N818 - as TimeoutError itself
     """A result did not arrive in time; the job goes on."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from bullq.clock import Duration
+from bullq.errors import StepMisuse
 from bullq.jobs.definition import JobDefinition
 
 DataT = TypeVar("DataT")
@@ -76,6 +77,15 @@ class Dispatcher(ABC):
         options: DispatchOptions,
     ) -> list[Receipt[ResultT_co]]:
         """Queue many jobs in few round trips."""
+
+    async def send_event(
+        self, job: JobDefinition[Any, Any], job_id: str, event: str, payload: str
+    ) -> None:
+        """Send an event, its *payload* as JSON text, to a job that waits for it or will."""
+        raise StepMisuse(
+            f"{type(self).__name__} sends no events, so that {event!r} cannot reach the job "
+            f"{job_id} ({job.queue}/{job.name}: {len(payload)} bytes)"
+        )
 
     @abstractmethod
     def run_sync(self, call: Callable[[], Any]) -> Any:

@@ -7,16 +7,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, overload
 
 from bullq.clock import Duration, to_ms
-from bullq.errors import JobDefinitionError
+from bullq.errors import JobDefinitionError, PayloadError, ResultError
 from bullq.jobs.context import Context
 from bullq.jobs.definition import Executor, JobDefinition, JobPolicy
 from bullq.jobs.dispatching import DispatchOptions, Receipt, current_dispatcher
+from bullq.jobs.limits import check_payload
+from bullq.jobs.payload import Result
 from bullq.jobs.retry import Backoff
 
 DataT = TypeVar("DataT")
 ResultT = TypeVar("ResultT")
 
 SERVICE_SUFFIX = "_service"
+_EVENT: Result[Any] = Result(Any)
 
 
 class Job(JobDefinition[DataT, ResultT]):
@@ -94,6 +97,23 @@ class Job(JobDefinition[DataT, ResultT]):
         """
         options = DispatchOptions(delay=delay, priority=priority, attempts=attempts)
         return await current_dispatcher().dispatch_many(self, items, options)
+
+    async def send_event(self, id: str, event: str, payload: Any = None) -> None:  # noqa: A002
+        """Send an event to a job of this kind, for the step `ctx.wait_for` that names it.
+
+        *id* is the job's, *payload* what JSON can hold. An event that comes before the wait is
+        kept. Raises JobNotFound, PayloadError, StoreUnavailable.
+        """
+        try:
+            text = _EVENT.encode(payload)
+        except ResultError as error:
+            raise PayloadError(f"the event {event!r}: {error}") from None
+        check_payload(f"the event {event!r}", text)
+        await current_dispatcher().send_event(self, id, event, text)
+
+    def send_event_sync(self, id: str, event: str, payload: Any = None) -> None:  # noqa: A002
+        """Do the same as send_event(), for code without an event loop."""
+        current_dispatcher().run_sync(lambda: self.send_event(id, event, payload))
 
     def _arguments(self, data: DataT, ctx: Context | None) -> tuple[Any, ...]:
         """Give what the function is called with."""

@@ -1,0 +1,134 @@
+"""Call what a step names: where it runs, what type it gives, how its failure is told."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
+from pathlib import Path
+from types import TracebackType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from bullq.errors import ResultError, StepFailed, StepMisuse
+from bullq.jobs.limits import check_result
+from bullq.jobs.payload import Result, describe_type
+
+InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Calls an ordinary function off the event loop, in the caller's context variables."""
+
+CALLING_THREAD: ContextVar[InThread | None] = ContextVar("bullq calling thread", default=None)
+"""Set where a step was started by the thread of a sync job: its functions are called there."""
+
+_OWN_FOLDER = str(Path(__file__).parents[1])
+_ANYTHING: Result[Any] = Result(Any)
+
+
+async def call(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    in_thread: InThread,
+) -> Any:
+    """Call *function*: a coroutine function on the event loop, any other in a thread."""
+    if is_async(function):
+        return await function(*args, **kwargs)
+    place = CALLING_THREAD.get() or in_thread
+    value = await place(functools.partial(function, *args, **kwargs))
+    return await value if inspect.isawaitable(value) else value
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Tell whether calling *function* gives a coroutine, as far as that shows."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - the method itself is of interest
+    )
+
+
+async def to_thread(function: Callable[[], Any]) -> Any:
+    """Call a function in one of asyncio's own threads."""
+    return await asyncio.to_thread(function)
+
+
+def result_type(step: str, function: Callable[..., Any]) -> Result[Any]:
+    """Give the type that a step's function declares to return; anything where it does not."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    annotations = getattr(function, "__annotations__", None)
+    if not isinstance(annotations, dict) or "return" not in annotations:
+        return _ANYTHING
+    annotation = annotations["return"]
+    try:
+        if isinstance(annotation, str):
+            annotation = get_type_hints(inspect.unwrap(function), include_extras=True)["return"]
+        origin: Any = get_origin(annotation)
+        if origin in (Awaitable, Coroutine):
+            annotation = get_args(annotation)[-1]
+        return _result(annotation)
+    except Exception as error:
+        what = annotation if isinstance(annotation, str) else describe_type(annotation)
+        raise StepMisuse(
+            f"The step {step!r} calls a function whose return type {what} cannot be read, so that "
+            f"its result could not be given again: {error}"
+        ) from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _cached(annotation: Any) -> Result[Any]:
+    return Result(annotation)
+
+
+def _result(annotation: Any) -> Result[Any]:
+    try:
+        return _cached(annotation)
+    except TypeError:  # not hashable, such as Annotated with a list in it
+        return Result(annotation)
+
+
+def encode(step: str, result: Result[Any], value: Any) -> str:
+    """Give what a step's function has returned as JSON text; raises ResultError."""
+    place = f"the step {step!r}"
+    try:
+        text = result.encode(value)
+    except ResultError as error:
+        raise ResultError(f"{place} {str(error).removeprefix('the job ')}") from None
+    return check_result(place, text)
+
+
+def step_failure(step: str, error: BaseException) -> StepFailed:
+    """Give what a step's last attempt raised as the body is told of it, on every engine."""
+    return StepFailed(step, type(error).__name__, _message(error), _trace(error))
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return _sendable(str(error))
+    except Exception:  # noqa: BLE001 - users' errors may fail to describe themselves
+        return "its message cannot be read: its __str__ raises"
+
+
+def _trace(error: BaseException) -> str:
+    try:
+        frames = _users_frames(error.__traceback__)
+        return _sendable("".join(traceback.format_exception(type(error), error, frames)))
+    except Exception:  # noqa: BLE001 - it reads users' attributes, and has failures of its own
+        return f"{type(error).__name__}: {_message(error)} (its traceback cannot be read)\n"
+
+
+def _users_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames that lead to the step's function; keep all where none is a user's."""
+    users = trace
+    while users is not None and not _is_users(users.tb_frame.f_code.co_filename):
+        users = users.tb_next
+    return users or trace
+
+
+def _is_users(file: str) -> bool:
+    return not file.startswith(_OWN_FOLDER) and "/asyncio/" not in file
+
+
+def _sendable(text: str) -> str:
+    """Escape what UTF-8 cannot hold: halves of characters."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,316 @@
+"""The context of a job on every engine: the rules for steps, over an engine's own Steps."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import re
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from bullq.clock import Duration, to_ms
+from bullq.engines.blocking import Waiting
+from bullq.engines.calls import InThread, call, encode, result_type, to_thread
+from bullq.engines.engine import Call, Child, Step, Steps
+from bullq.errors import StepMisuse
+from bullq.jobs.context import Context
+from bullq.jobs.limits import MOST_STEPS, check_payload
+from bullq.jobs.payload import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bullq.jobs.blocking import BlockingSteps
+    from bullq.jobs.invocable import Invocable
+
+_LONGEST_SLUG = 60  # characters of a step's key in the id of a child
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """A line of steps, one after the other: the body, or one branch of ctx.parallel."""
+
+    context: StepContext
+    path: str = ""
+    busy: str | None = None
+    splits: int = 0
+    keys: set[str] = field(default_factory=set)
+
+    def next_key(self, step: str) -> str:
+        """Number the ids that are used again, as Inngest does: 'mail', 'mail:1', ..."""
+        key, number = step, 0
+        while key in self.keys:
+            number += 1
+            key = f"{step}:{number}"
+        self.keys.add(key)
+        return self.path + key
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """The step whose function runs here."""
+
+    context: StepContext
+    step: str
+    attempt: int
+
+
+_LINE: ContextVar[_Line | None] = ContextVar("bullq line of steps", default=None)
+_INSIDE: ContextVar[_Inside | None] = ContextVar("bullq step", default=None)
+
+
+class StepContext(Context):
+    """A context with steps; an adapter gives it the port and says where logs and progress go.
+
+    *misuse* is what no engine can keep: an adapter fails the job for it, even where the body has
+    caught it. A body of which nothing is a step costs nothing here.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    misuse: StepMisuse | None = None
+    step_timeout_ms: int | None = None
+    in_thread: InThread = staticmethod(to_thread)
+    _line: _Line | None = None
+    _made = 0
+
+    @property
+    @abstractmethod
+    def steps(self) -> Steps:
+        """The engine's port, made when it is first asked for."""
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is: of the step inside one, else of the body since a step."""
+        inside = _INSIDE.get()
+        return inside.attempt if inside and inside.context is self else self.steps.attempt
+
+    @property
+    def sync(self) -> BlockingSteps:
+        """The steps for ordinary functions."""
+        return Waiting(self, self.loop, self.in_thread, self.refuse)
+
+    def refuse(self, sentence: str) -> StepMisuse:
+        """Note that the job uses steps in a way that cannot be kept; give the error to raise."""
+        error = StepMisuse(sentence)
+        self.misuse = self.misuse or error
+        return error
+
+    def run(self, step: str, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call *function* once and give what it returns."""
+
+        async def make(made: Step) -> Any:
+            result = self._result_type(made.id, function)
+            work = self._call(made, function, args, kwargs, result)
+            return result.decode(await self.steps.run(made, work))
+
+        return self._step(step, make)
+
+    def once(self, key: str, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Do the same as run(), once for all jobs of the queue."""
+
+        async def make(made: Step) -> Any:
+            result = self._result_type(made.id, function)
+            work = self._call(made, function, args, kwargs, result)
+            return result.decode(await self.steps.once(made, key, work))
+
+        return self._step(key, make)
+
+    def sleep(self, step: str, duration: Duration) -> Coroutine[Any, Any, None]:
+        """Pause for *duration*."""
+        milliseconds = to_ms(duration)
+        return self._step(step, lambda made: self.steps.sleep(made, milliseconds))
+
+    def sleep_until(self, step: str, time: datetime) -> Coroutine[Any, Any, None]:
+        """Pause until *time*."""
+        if time.tzinfo is None:
+            raise self.refuse(
+                f"The step {step!r} sleeps until {time}, which has no time zone; give it one, as "
+                "by datetime.now(UTC)"
+            )
+        at_ms = round(time.timestamp() * 1000)
+        return self._step(step, lambda made: self.steps.sleep_until(made, at_ms))
+
+    def dispatch(self, step: str, job: Invocable[Any, Any], payload: Any) -> Any:
+        """Queue another job and give its id."""
+        return self._step(
+            step, lambda made: self.steps.dispatch(made, self._child(made, job, payload))
+        )
+
+    def invoke(self, step: str, job: Invocable[Any, Any], payload: Any) -> Any:
+        """Queue another job and give its result."""
+
+        async def make(made: Step) -> Any:
+            return job.result.decode(await self.steps.invoke(made, self._child(made, job, payload)))
+
+        return self._step(step, make)
+
+    def wait_for(self, step: str, event: str, timeout: Duration, type: Any = Any) -> Any:  # noqa: A002
+        """Wait for an event sent to this job."""
+        timeout_ms = to_ms(timeout)
+        payload: Result[Any] = Result(type)
+
+        async def make(made: Step) -> Any:
+            text = await self.steps.wait_for(made, event, timeout_ms)
+            return None if text is None else payload.decode(text)
+
+        return self._step(step, make)
+
+    def parallel(self, *branches: Callable[[], Awaitable[Any]]) -> Any:
+        """Run branches at once and give all results."""
+        for branch in branches:
+            if not callable(branch):
+                if inspect.iscoroutine(branch):
+                    branch.close()
+                raise self.refuse(
+                    "ctx.parallel takes functions, so that each run of the body can begin them "
+                    "anew: write ctx.parallel(lambda: ctx.run(...), lambda: ctx.run(...))"
+                )
+        return self._split(branches)
+
+    async def _split(self, branches: tuple[Callable[[], Awaitable[Any]], ...]) -> tuple[Any, ...]:
+        line = self._here()
+        with self._alone(line, "ctx.parallel"):
+            line.splits += 1
+            lines = [
+                _Line(self, f"{line.path}{line.splits}.{number}/")
+                for number in range(len(branches))
+            ]
+            outcomes = await self.steps.parallel(
+                [_branch(*pair) for pair in zip(lines, branches, strict=True)]
+            )
+        for _, error in outcomes:
+            if error is not None:
+                raise error
+        return tuple(value for value, _ in outcomes)
+
+    def _step(self, step: str, make: Callable[[Step], Awaitable[Any]]) -> Coroutine[Any, Any, Any]:
+        if asyncio._get_running_loop() is None:  # noqa: SLF001 - its public form costs an exception
+            raise self.refuse(
+                f"The step {step!r}: an ordinary function takes its steps by ctx.sync, as in "
+                "ctx.sync.run(...); ctx.run(...) is to be awaited in an async one"
+            )
+        return self._take(step, make)
+
+    async def _take(self, step: str, make: Callable[[Step], Awaitable[Any]]) -> Any:
+        if not isinstance(step, str) or not step:  # type: ignore[redundant-expr] # checked or not
+            raise self.refuse(f"A step's id is a text that is not empty, not {step!r}")
+        line = self._here()
+        with self._alone(line, step):
+            self.steps.check()
+            self._made += 1
+            if self._made > MOST_STEPS:
+                raise self.refuse(
+                    f"The job has more than {MOST_STEPS:,} steps; make several jobs of it. "
+                    "(Ids of steps that are drawn by chance have that effect, too.)"
+                )
+            return await make(Step(step, line.next_key(step)))
+
+    def _here(self) -> _Line:
+        """Give the line of steps that the caller belongs to."""
+        line = _LINE.get()
+        if line is not None and line.context is self:
+            return line
+        if self._line is None:
+            self._line = _Line(self)
+        return self._line
+
+    @contextmanager
+    def _alone(self, line: _Line, step: str) -> Iterator[None]:
+        """Refuse a step inside a step, and one beside another one of the same line."""
+        inside = _INSIDE.get()
+        if inside is not None and inside.context is self:
+            raise self.refuse(
+                f"The step {step!r} begins inside the step {inside.step!r}: steps do not nest. "
+                f"Take it after {inside.step!r}, in the job's body"
+            )
+        if line.busy is not None:
+            raise self.refuse(
+                f"The step {step!r} begins before the step {line.busy!r} has ended, as under "
+                "asyncio.gather: engines would make them twice. Steps at once go through "
+                "ctx.parallel(lambda: ctx.run(...), lambda: ctx.run(...))"
+            )
+        line.busy = step
+        try:
+            yield
+        finally:
+            line.busy = None
+
+    def _result_type(self, step: str, function: Any) -> Result[Any]:
+        try:
+            if callable(function):
+                return result_type(step, function)
+        except StepMisuse as error:
+            raise self.refuse(str(error)) from error
+        if inspect.iscoroutine(function):
+            function.close()
+        raise self.refuse(
+            f"The step {step!r} takes a function and what to call it with, not what it gave: "
+            "ctx.run('mail', send, order), without calling send"
+        )
+
+    def _call(
+        self,
+        step: Step,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Result[Any],
+    ) -> Call:
+        async def work(attempt: int) -> str:
+            token = _INSIDE.set(_Inside(self, step.id, attempt))
+            try:
+                value = await self._in_time(call(function, args, kwargs, self.in_thread))
+            finally:
+                _INSIDE.reset(token)
+            return encode(step.id, result, value)
+
+        return work
+
+    async def _in_time(self, work: Awaitable[Any]) -> Any:
+        if self.step_timeout_ms is None:
+            return await work
+        try:
+            async with asyncio.timeout(self.step_timeout_ms / 1000) as deadline:
+                return await work
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise TimeoutError(
+                f"the step ran longer than the job's timeout of {self.step_timeout_ms / 1000:g} s"
+            ) from None
+
+    def _child(self, step: Step, job: Invocable[Any, Any], payload: Any) -> Child:
+        checked = job.payload.encode(payload)
+        check_payload(f"the step {step.id!r}", json.dumps(checked))
+        return Child(child_id(self.job_id, step.key), job, payload)
+
+
+def child_id(job_id: str, key: str) -> str:
+    """Give the id of the job that a step starts: the same each time, on every engine."""
+    slug = re.sub(r"[^A-Za-z0-9_.-]", "-", key)[:_LONGEST_SLUG]
+    if slug != key:
+        slug += "-" + sha256(key.encode()).hexdigest()[:8]
+    return f"{job_id}.{slug}"
+
+
+def _branch(
+    line: _Line, function: Callable[[], Any]
+) -> Callable[[], Coroutine[Any, Any, tuple[Any, Exception | None]]]:
+    async def run() -> tuple[Any, Exception | None]:
+        token = _LINE.set(line)
+        try:
+            value = function()
+            return (await value if inspect.isawaitable(value) else value), None
+        except Exception as error:  # noqa: BLE001 - it is raised once all branches have ended
+            return None, error
+        finally:
+            _LINE.reset(token)
+
+    return run
