@@ -35,26 +35,33 @@ from bullq.jobs.context import Context
 from bullq.jobs.dispatching import Receipt
 from bullq.jobs.job import Job, job
 from bullq.jobs.retry import Backoff
+from bullq.jobs.flow import ChildResults, Flow, FlowReceipt, children_of, children_of_sync
 from bullq.queues.spec import Keep, QueueSpec, RateLimit
 from bullq.telemetry.hooks import JobEvent, Observer
 
+from bullq.protocol.events import QueueEvent
+from bullq.protocol.states import JobState
 __all__ = [
     "Backoff",
     "Bullq",
     "BullqError",
-    "ActionRefused",
+    "ChildResults",
     "Context",
     "DispatchInDoubt",
     "GiveUp",
     "InvalidOptionError",
     "Job",
     "JobDefinitionError",
+    "Flow",
+    "FlowReceipt",
     "JobEvent",
     "JobFailed",
     "Keep",
     "Observer",
     "PayloadError",
+    "QueueEvent",
     "JobNotFound",
+    "JobState",
     "QueueSpec",
     "RateLimit",
     "Receipt",
@@ -68,3 +75,5 @@ __all__ = [
     "UnknownQueueError",
     "job",
 ]
+    "children_of",
+    "children_of_sync",

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bullq.dispatch.dispatcher import BullmqDispatcher
-from bullq.errors import InvalidOptionError, JobDefinitionError, SettingsError
+from bullq.dispatch.flows import BullmqFlows
+from bullq.errors import InvalidOptionError, JobDefinitionError, RemoteJobError, SettingsError
 from bullq.jobs.discovery import discover, import_problem
 from bullq.jobs.dispatching import bind_dispatcher
+from bullq.jobs.flow import bind_flows
 from bullq.jobs.registry import JobRegistry
 from bullq.queues.options import job_options
 from bullq.queues.queue import check_options
@@ -55,7 +57,14 @@ class Bullq:
         self._embedded: EmbeddedServer | None = None
         self.dispatcher = BullmqDispatcher(self.queue, use_bullmq=self.settings.use_bullmq)
         bind_dispatcher(lambda: self.dispatcher)
+        self.flows = BullmqFlows(
+            self.queue,
+            self.dispatcher.receipt,
+            self.dispatcher.run_sync,
+            use_bullmq=self.settings.use_bullmq,
+        )
 
+        bind_flows(lambda: self.flows)
     @cached_property
     def jobs(self) -> JobRegistry:
         """The application's jobs; raises JobDefinitionError with all that is wrong with them."""
@@ -155,7 +164,7 @@ def load_app(settings: Settings | None = None) -> Bullq:
 _default: Bullq | None = None
 
 
-def _default_dispatcher() -> BullmqDispatcher:
+def _default_app() -> Bullq:
     """Set the application up from the settings, at the first dispatch of a process without one."""
     global _default  # noqa: PLW0603 - one application per process is the point
     if _default is None:
@@ -163,4 +172,5 @@ def _default_dispatcher() -> BullmqDispatcher:
     return _default.dispatcher
 
 
-bind_dispatcher(_default_dispatcher)
+bind_dispatcher(lambda: _default_app().dispatcher)
+bind_flows(lambda: _default_app().flows)

@@ -58,6 +58,10 @@ class BullmqDispatcher(Dispatcher):
         ids = await prepared[0][0].add_many([new for _, new in prepared])
         return [self._receipt(job, job_id, sent_ms) for job_id in ids]
 
+    def receipt(self, job: JobDefinition[Any, ResultT], job_id: str) -> Receipt[ResultT]:
+        """Give the receipt of a job that was sent just now."""
+        return self._receipt(job, job_id, _now_ms())
+
     def run_sync(self, call: Callable[[], Any]) -> Any:
         """Run a coroutine on a loop in the background, and wait for it."""
         return self._background.run(call)

@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from bullq import (
+    ActionRefused,
+    Bullq,
+    ChildResults,
+    Context,
+    Flow,
+    InvalidOptionError,
+    Job,
+    JobFailed,
+    JobState,
+    Observer,
+    PayloadError,
+    SettingsError,
+    children_of,
+    children_of_sync,
+    job,
+)
+from bullq.dispatch.flows import MOST_JOBS
+from bullq.jobs.flow import OnFailure
+from tests.conftest import AppFactory
+from tests.support.workers import running_worker
+
+
+class Page(BaseModel):
+    number: int
+    fails: bool = False
+
+
+class Text(BaseModel):
+    text: str
+
+
+class Book(BaseModel):
+    title: str = "untitled"
+
+
+class Bound(BaseModel):
+    pages: list[str]
+    failures: list[str] = []
+
+
+@job(queue="default", name="print-page", attempts=1)
+async def print_page(page: Page) -> Text:
+    if page.fails:
+        raise RuntimeError(f"page {page.number} is torn")
+    return Text(text=f"page {page.number}")
+
+
+@job(queue="data-sync", name="fetch-cover")
+def fetch_cover(book: Book) -> str:
+    return f"cover of {book.title}"
+
+
+@job(queue="books", name="bind", attempts=1)
+async def bind(book: Book, ctx: Context) -> Bound:
+    children = await children_of(ctx)
+    texts = [text.text for text in children.of(print_page)]
+    return Bound(
+        pages=[*children.of(fetch_cover), *texts], failures=list(children.failures.values())
+    )
+
+
+@job(queue="books", name="bind-sync")
+def bind_sync(book: Book, ctx: Context) -> list[str]:
+    return [text.text for text in children_of_sync(ctx).of(print_page)]
+
+
+JOBS: tuple[Job[Any, Any], ...] = (print_page, fetch_cover, bind, bind_sync)
+QUEUES = ("default", "data-sync", "books")
+
+
+@pytest.fixture
+def app(make_app: AppFactory) -> Bullq:
+    return make_app(*JOBS)
+
+
+@contextlib.asynccontextmanager
+async def working(app: Bullq) -> AsyncIterator[None]:
+    async with contextlib.AsyncExitStack() as stack:
+        for queue in QUEUES:
+            await stack.enter_async_context(running_worker(app, queue))
+        yield
+
+
+async def test_a_parent_gets_the_typed_results_of_its_children_on_other_queues(app: Bullq) -> None:
+    flow = Flow(
+        bind,
+        Book(title="Ulysses"),
+        children=[
+            Flow(print_page, Page(number=2)),
+            Flow(fetch_cover, Book(title="Ulysses")),
+            Flow(print_page, Page(number=1), delay=0.05),
+        ],
+    )
+    receipt = await flow.dispatch()
+    assert await receipt.receipt.status() == "waiting-children"
+    async with working(app):
+        bound = await receipt.result(timeout=10)
+    # In the order in which they were given, not in which they ended.
+    assert bound.pages == ["cover of Ulysses", "page 2", "page 1"]
+    assert [child.receipt.name for child in receipt.children] == [
+        "print-page",
+        "fetch-cover",
+        "print-page",
+    ]
+    assert (await receipt.children[0].result()).text == "page 2"
+
+
+async def test_results_of_children_whose_records_are_gone_are_there(
+    app: Bullq, make_app: AppFactory
+) -> None:
+    receipt = await Flow(bind, Book(), children=[Flow(print_page, Page(number=1))]).dispatch()
+    await app.worker("default", Observer()).run(burst=True)
+    assert await app.queue("default").control.clean() == [receipt.children[0].id]
+    await app.worker("books", Observer()).run(burst=True)
+    assert (await receipt.result(timeout=5)).pages == ["page 1"]
+
+
+async def test_grandchildren_end_before_children(app: Bullq) -> None:
+    inner = Flow(bind, Book(title="inner"), children=[Flow(print_page, Page(number=1))])
+    outer = await Flow(bind, Book(title="outer"), children=[inner]).dispatch()
+    async with working(app):
+        await outer.result(timeout=10)
+    assert (await outer.children[0].result()).pages == ["page 1"]
+
+
+def test_flows_work_without_an_event_loop(app: Bullq) -> None:
+    receipt = Flow(bind_sync, Book(), children=[Flow(print_page, Page(number=7))]).dispatch_sync()
+
+    async def work() -> None:
+        for queue in ("default", "books"):
+            await app.worker(queue, Observer()).run(burst=True)
+        await app.store.aclose()
+
+    asyncio.run(work())
+    assert receipt.receipt.result_sync(timeout=5) == ["page 7"]
+
+
+TORN = Page(number=3, fails=True)
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "bound"),
+    [
+        ("continue", Bound(pages=["page 1"], failures=["page 3 is torn"])),
+        ("ignore", Bound(pages=["page 1"], failures=["page 3 is torn"])),
+        ("remove", Bound(pages=["page 1"])),
+    ],
+)
+async def test_a_parent_goes_on_without_a_child_that_may_fail(
+    app: Bullq, on_failure: OnFailure, bound: Bound
+) -> None:
+    flow = Flow(
+        bind,
+        Book(),
+        children=[
+            Flow(print_page, Page(number=1)),
+            Flow(print_page, TORN, on_failure=on_failure),
+        ],
+    )
+    receipt = await flow.dispatch()
+    for queue in ("default", "books"):
+        await app.worker(queue, Observer(), concurrency=1).run(burst=True)
+    assert await receipt.result(timeout=5) == bound
+
+
+async def test_a_child_fails_its_parent_unless_it_says_otherwise(app: Bullq) -> None:
+    receipt = await Flow(bind, Book(), children=[Flow(print_page, TORN)]).dispatch()
+    async with working(app):
+        with pytest.raises(JobFailed, match=r"child .* failed"):
+            await receipt.result(timeout=10)
+
+
+async def test_a_parent_waits_for_a_failed_child_to_be_retried_where_asked(app: Bullq) -> None:
+    flow = Flow(bind, Book(), children=[Flow(print_page, TORN, on_failure="wait")])
+    receipt = await flow.dispatch()
+    await app.worker("default", Observer()).run(burst=True)
+    assert await receipt.receipt.status() == "waiting-children"
+    jobs = app.queue("default").jobs
+    await jobs.update_data(receipt.children[0].id, {"number": 3})
+    await jobs.retry(receipt.children[0].id, reset_attempts=True)
+    async with working(app):
+        assert (await receipt.result(timeout=10)).pages == ["page 3"]
+
+
+async def test_a_child_that_has_completed_before_lends_its_result(app: Bullq) -> None:
+    early = await print_page.dispatch(Page(number=1), id="early")
+    await app.worker("default", Observer()).run(burst=True)
+    assert await early.status() == "completed"
+    flow = Flow(
+        bind,
+        Book(),
+        children=[
+            Flow(print_page, Page(number=1), id="early"),
+            Flow(print_page, Page(number=2)),
+        ],
+    )
+    receipt = await flow.dispatch()
+    # The official scripts let the parent go at the first child that has completed.
+    assert await receipt.receipt.status() == "waiting-children"
+    async with working(app):
+        assert (await receipt.result(timeout=10)).pages == ["page 1", "page 2"]
+
+
+async def test_a_parent_of_children_that_have_all_completed_begins_at_once(app: Bullq) -> None:
+    for number in (1, 2):
+        await print_page.dispatch(Page(number=number), id=f"early-{number}")
+    await app.worker("default", Observer()).run(burst=True)
+    children = [Flow(print_page, Page(number=number), id=f"early-{number}") for number in (1, 2)]
+    receipt = await Flow(bind, Book(), children=children).dispatch()
+    async with working(app):
+        assert (await receipt.result(timeout=10)).pages == ["page 1", "page 2"]
+
+
+async def test_a_child_whose_old_parent_is_gone_gets_the_new_one(app: Bullq) -> None:
+    def flow() -> Flow[Book, Bound]:
+        return Flow(bind, Book(), children=[Flow(print_page, Page(number=1), id="page-1")])
+
+    old = await flow().dispatch()
+    with pytest.raises(ActionRefused, match=r"'page-1' .* another job waits for it"):
+        await flow().dispatch()
+    await app.queue("books").jobs.remove(old.id, with_children=False)
+    new = await flow().dispatch()
+    async with working(app):
+        assert (await new.result(timeout=10)).pages == ["page 1"]
+
+
+async def test_nothing_is_added_where_one_job_stands_against_it(app: Bullq, prefix: str) -> None:
+    await print_page.dispatch(TORN, id="torn")
+    await app.worker("default", Observer()).run(burst=True)
+    before = sorted(await app.store.client().keys(f"{prefix}:*"))
+    flow = Flow(
+        bind,
+        Book(),
+        children=[Flow(print_page, Page(number=1)), Flow(print_page, TORN, id="torn")],
+    )
+    with pytest.raises(ActionRefused, match=r"'torn' .* has failed.*retry or remove it first"):
+        await flow.dispatch()
+    assert sorted(await app.store.client().keys(f"{prefix}:*")) == before
+
+
+async def test_a_job_that_exists_gets_no_further_children(app: Bullq) -> None:
+    await bind.dispatch(Book(), id="inner")
+    inner = Flow(bind, Book(), id="inner", children=[Flow(print_page, Page(number=1))])
+    with pytest.raises(ActionRefused, match="can get no further children"):
+        await Flow(bind, Book(), children=[inner]).dispatch()
+
+
+async def test_the_same_root_twice_is_one_flow(app: Bullq) -> None:
+    def flow() -> Flow[Book, Bound]:
+        return Flow(bind, Book(), id="book", children=[Flow(print_page, Page(number=1))])
+
+    first, second = await flow().dispatch(), await flow().dispatch()
+    assert first.id == second.id == "book"
+    assert (await app.queue("default").view.counts())[JobState.WAITING] == 1
+
+
+async def test_what_cannot_be_a_flow_is_refused_before_anything_is_sent(
+    app: Bullq, prefix: str
+) -> None:
+    twins = [Flow(print_page, Page(number=1), id="twin")] * 2
+    with pytest.raises(InvalidOptionError, match="'twin' is twice in the flow"):
+        await Flow(bind, Book(), children=twins).dispatch()
+    crowd = [Flow(print_page, Page(number=number)) for number in range(MOST_JOBS)]
+    with pytest.raises(InvalidOptionError, match=r"at most 1,000 jobs.*1,001"):
+        await Flow(bind, Book(), children=crowd).dispatch()
+    with pytest.raises(PayloadError, match="number: Field required"):
+        await Flow(bind, Book(), children=[Flow(print_page, {"no": 1})]).dispatch()  # type: ignore[arg-type]
+    with pytest.raises(InvalidOptionError, match="whole number"):
+        await Flow(bind, Book(), children=[Flow(print_page, Page(number=1), id="7")]).dispatch()
+    with pytest.raises(InvalidOptionError, match="on_failure is one of"):
+        Flow(bind, Book(), on_failure="explode")  # type: ignore[arg-type]
+    assert await app.store.client().keys(f"{prefix}:*") == []
+
+
+async def test_flows_need_bullmq(make_app: AppFactory) -> None:
+    make_app(*JOBS, USE_BULLMQ=False)
+    with pytest.raises(SettingsError, match="Flows need BullMQ"):
+        await Flow(bind, Book()).dispatch()
+
+
+async def test_children_are_read_by_what_has_become_of_them(app: Bullq, prefix: str) -> None:
+    flow = Flow(
+        bind,
+        Book(),
+        children=[
+            Flow(print_page, Page(number=1), id="done"),
+            Flow(print_page, TORN, id="torn", on_failure="ignore"),
+            Flow(fetch_cover, Book(), id="open"),
+        ],
+    )
+    receipt = await flow.dispatch()
+    await app.worker("default", Observer()).run(burst=True)
+    seen = await app.queue("books").view.children(receipt.id)
+    assert seen.values == {f"{prefix}:default:done": {"text": "page 1"}}
+    assert seen.ignored == {f"{prefix}:default:torn": "page 3 is torn"}
+    assert (seen.pending, seen.failed, seen.total) == ([f"{prefix}:data-sync:open"], [], 3)
+    results = await app.flows.children("books", receipt.id)
+    assert isinstance(results, ChildResults)
+    assert results.all() == seen.values
