@@ -56,15 +56,15 @@ class Bullq:
         self._specs = list(queues)
         self._embedded: EmbeddedServer | None = None
         self.dispatcher = BullmqDispatcher(self.queue, use_bullmq=self.settings.use_bullmq)
-        bind_dispatcher(lambda: self.dispatcher)
         self.flows = BullmqFlows(
             self.queue,
             self.dispatcher.receipt,
             self.dispatcher.run_sync,
             use_bullmq=self.settings.use_bullmq,
         )
-
+        bind_dispatcher(lambda: self.dispatcher)
         bind_flows(lambda: self.flows)
+
     @cached_property
     def jobs(self) -> JobRegistry:
         """The application's jobs; raises JobDefinitionError with all that is wrong with them."""

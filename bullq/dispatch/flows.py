@@ -17,7 +17,7 @@ from bullq.errors import (
     StoreUnavailable,
 )
 from bullq.jobs.dispatching import Receipt
-from bullq.jobs.flow import ChildResults, Flow, FlowPort, FlowReceipt
+from bullq.jobs.flow import ChildResults, Flow, FlowPort, FlowReceipt, FlowTree
 from bullq.protocol.keys import QueueKeys
 from bullq.protocol.options import JobOptions
 from bullq.protocol.record import to_json
@@ -58,7 +58,7 @@ MakeReceipt = Callable[["JobDefinition[Any, Any]", str], Receipt[Any]]
 class _Planned:
     """A job of the tree with its id, its queue, and its children once they are known."""
 
-    flow: Flow[Any, Any]
+    flow: FlowTree
     id: str
     queue: JobQueue
     parent: _Planned | None
@@ -147,7 +147,7 @@ class BullmqFlows(FlowPort):
                 names[key.rsplit(":", 2)[1], name].append(key)
         return names
 
-    def _plan(self, flow: Flow[Any, Any], parent: _Planned | None) -> _Planned:
+    def _plan(self, flow: FlowTree, parent: _Planned | None) -> _Planned:
         job_id = new_job_id() if flow.options.id is None else flow.options.id
         planned = _Planned(flow, job_id, self._live_queue(flow.job.queue), parent, [])
         planned.children = [self._plan(child, planned) for child in flow.children]

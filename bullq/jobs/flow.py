@@ -23,8 +23,18 @@ OnFailure = Literal["fail", "continue", "ignore", "remove", "wait"]
 """What the failure of a child does to its parent."""
 
 
-class Flow(Generic[DataT, ResultT]):
-    """A job with its payload, and the flows that have to end before it begins.
+class FlowTree:
+    """A flow of any job: what the children of a flow are to it."""
+
+    job: JobDefinition[Any, Any]
+    data: Any
+    children: tuple[FlowTree, ...]
+    on_failure: OnFailure
+    options: DispatchOptions
+
+
+class Flow(FlowTree, Generic[DataT, ResultT]):
+    """A job with its payload, and the flows that have to end before it begins: `job.flow(...)`.
 
     *children* can be jobs of any queue, with children of their own. What a child does to its
     parent when it fails for good is said by the child's *on_failure*: 'fail' fails the parent,
@@ -40,7 +50,7 @@ class Flow(Generic[DataT, ResultT]):
         job: JobDefinition[DataT, ResultT],
         data: DataT,
         *,
-        children: Sequence[Flow[Any, Any]] = (),
+        children: Sequence[FlowTree] = (),
         on_failure: OnFailure = "fail",
         id: str | None = None,  # noqa: A002 - the field's own word for it
         delay: Duration | None = None,

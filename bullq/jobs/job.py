@@ -11,6 +11,7 @@ from bullq.errors import JobDefinitionError, PayloadError, ResultError
 from bullq.jobs.context import Context
 from bullq.jobs.definition import Executor, JobDefinition, JobPolicy
 from bullq.jobs.dispatching import DispatchOptions, Receipt, current_dispatcher
+from bullq.jobs.flow import Flow, FlowTree, OnFailure
 from bullq.jobs.limits import check_payload
 from bullq.jobs.payload import Result
 from bullq.jobs.retry import Backoff
@@ -114,6 +115,35 @@ class Job(JobDefinition[DataT, ResultT]):
     def send_event_sync(self, id: str, event: str, payload: Any = None) -> None:  # noqa: A002
         """Do the same as send_event(), for code without an event loop."""
         current_dispatcher().run_sync(lambda: self.send_event(id, event, payload))
+
+    def flow(
+        self,
+        data: DataT,
+        *,
+        children: Sequence[FlowTree] = (),
+        on_failure: OnFailure = "fail",
+        id: str | None = None,  # noqa: A002 - the field's own word for it
+        delay: Duration | None = None,
+        priority: int | None = None,
+        lifo: bool = False,
+        attempts: int | None = None,
+    ) -> Flow[DataT, ResultT]:
+        """Make a flow: this job, which begins once its *children* have ended.
+
+        `dispatch()` queues it, or it becomes a child of another flow, in which *on_failure* says
+        what its failure does to its parent. See Flow.
+        """
+        return Flow(
+            self,
+            data,
+            children=children,
+            on_failure=on_failure,
+            id=id,
+            delay=delay,
+            priority=priority,
+            lifo=lifo,
+            attempts=attempts,
+        )
 
     def _arguments(self, data: DataT, ctx: Context | None) -> tuple[Any, ...]:
         """Give what the function is called with."""

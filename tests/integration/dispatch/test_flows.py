@@ -93,13 +93,12 @@ async def working(app: Bullq) -> AsyncIterator[None]:
 
 
 async def test_a_parent_gets_the_typed_results_of_its_children_on_other_queues(app: Bullq) -> None:
-    flow = Flow(
-        bind,
+    flow = bind.flow(
         Book(title="Ulysses"),
         children=[
-            Flow(print_page, Page(number=2)),
-            Flow(fetch_cover, Book(title="Ulysses")),
-            Flow(print_page, Page(number=1), delay=0.05),
+            print_page.flow(Page(number=2)),
+            fetch_cover.flow(Book(title="Ulysses")),
+            print_page.flow(Page(number=1), delay=0.05),
         ],
     )
     receipt = await flow.dispatch()
@@ -119,7 +118,7 @@ async def test_a_parent_gets_the_typed_results_of_its_children_on_other_queues(a
 async def test_results_of_children_whose_records_are_gone_are_there(
     app: Bullq, make_app: AppFactory
 ) -> None:
-    receipt = await Flow(bind, Book(), children=[Flow(print_page, Page(number=1))]).dispatch()
+    receipt = await bind.flow(Book(), children=[print_page.flow(Page(number=1))]).dispatch()
     await app.worker("default", Observer()).run(burst=True)
     assert await app.queue("default").control.clean() == [receipt.children[0].id]
     await app.worker("books", Observer()).run(burst=True)
@@ -127,15 +126,15 @@ async def test_results_of_children_whose_records_are_gone_are_there(
 
 
 async def test_grandchildren_end_before_children(app: Bullq) -> None:
-    inner = Flow(bind, Book(title="inner"), children=[Flow(print_page, Page(number=1))])
-    outer = await Flow(bind, Book(title="outer"), children=[inner]).dispatch()
+    inner = bind.flow(Book(title="inner"), children=[print_page.flow(Page(number=1))])
+    outer = await bind.flow(Book(title="outer"), children=[inner]).dispatch()
     async with working(app):
         await outer.result(timeout=10)
     assert (await outer.children[0].result()).pages == ["page 1"]
 
 
 def test_flows_work_without_an_event_loop(app: Bullq) -> None:
-    receipt = Flow(bind_sync, Book(), children=[Flow(print_page, Page(number=7))]).dispatch_sync()
+    receipt = bind_sync.flow(Book(), children=[print_page.flow(Page(number=7))]).dispatch_sync()
 
     async def work() -> None:
         for queue in ("default", "books"):
@@ -160,12 +159,11 @@ TORN = Page(number=3, fails=True)
 async def test_a_parent_goes_on_without_a_child_that_may_fail(
     app: Bullq, on_failure: OnFailure, bound: Bound
 ) -> None:
-    flow = Flow(
-        bind,
+    flow = bind.flow(
         Book(),
         children=[
-            Flow(print_page, Page(number=1)),
-            Flow(print_page, TORN, on_failure=on_failure),
+            print_page.flow(Page(number=1)),
+            print_page.flow(TORN, on_failure=on_failure),
         ],
     )
     receipt = await flow.dispatch()
@@ -175,14 +173,14 @@ async def test_a_parent_goes_on_without_a_child_that_may_fail(
 
 
 async def test_a_child_fails_its_parent_unless_it_says_otherwise(app: Bullq) -> None:
-    receipt = await Flow(bind, Book(), children=[Flow(print_page, TORN)]).dispatch()
+    receipt = await bind.flow(Book(), children=[print_page.flow(TORN)]).dispatch()
     async with working(app):
         with pytest.raises(JobFailed, match=r"child .* failed"):
             await receipt.result(timeout=10)
 
 
 async def test_a_parent_waits_for_a_failed_child_to_be_retried_where_asked(app: Bullq) -> None:
-    flow = Flow(bind, Book(), children=[Flow(print_page, TORN, on_failure="wait")])
+    flow = bind.flow(Book(), children=[print_page.flow(TORN, on_failure="wait")])
     receipt = await flow.dispatch()
     await app.worker("default", Observer()).run(burst=True)
     assert await receipt.receipt.status() == "waiting-children"
@@ -197,12 +195,11 @@ async def test_a_child_that_has_completed_before_lends_its_result(app: Bullq) ->
     early = await print_page.dispatch(Page(number=1), id="early")
     await app.worker("default", Observer()).run(burst=True)
     assert await early.status() == "completed"
-    flow = Flow(
-        bind,
+    flow = bind.flow(
         Book(),
         children=[
-            Flow(print_page, Page(number=1), id="early"),
-            Flow(print_page, Page(number=2)),
+            print_page.flow(Page(number=1), id="early"),
+            print_page.flow(Page(number=2)),
         ],
     )
     receipt = await flow.dispatch()
@@ -216,15 +213,15 @@ async def test_a_parent_of_children_that_have_all_completed_begins_at_once(app: 
     for number in (1, 2):
         await print_page.dispatch(Page(number=number), id=f"early-{number}")
     await app.worker("default", Observer()).run(burst=True)
-    children = [Flow(print_page, Page(number=number), id=f"early-{number}") for number in (1, 2)]
-    receipt = await Flow(bind, Book(), children=children).dispatch()
+    children = [print_page.flow(Page(number=number), id=f"early-{number}") for number in (1, 2)]
+    receipt = await bind.flow(Book(), children=children).dispatch()
     async with working(app):
         assert (await receipt.result(timeout=10)).pages == ["page 1", "page 2"]
 
 
 async def test_a_child_whose_old_parent_is_gone_gets_the_new_one(app: Bullq) -> None:
     def flow() -> Flow[Book, Bound]:
-        return Flow(bind, Book(), children=[Flow(print_page, Page(number=1), id="page-1")])
+        return bind.flow(Book(), children=[print_page.flow(Page(number=1), id="page-1")])
 
     old = await flow().dispatch()
     with pytest.raises(ActionRefused, match=r"'page-1' .* another job waits for it"):
@@ -239,10 +236,9 @@ async def test_nothing_is_added_where_one_job_stands_against_it(app: Bullq, pref
     await print_page.dispatch(TORN, id="torn")
     await app.worker("default", Observer()).run(burst=True)
     before = sorted(await app.store.client().keys(f"{prefix}:*"))
-    flow = Flow(
-        bind,
+    flow = bind.flow(
         Book(),
-        children=[Flow(print_page, Page(number=1)), Flow(print_page, TORN, id="torn")],
+        children=[print_page.flow(Page(number=1)), print_page.flow(TORN, id="torn")],
     )
     with pytest.raises(ActionRefused, match=r"'torn' .* has failed.*retry or remove it first"):
         await flow.dispatch()
@@ -251,14 +247,14 @@ async def test_nothing_is_added_where_one_job_stands_against_it(app: Bullq, pref
 
 async def test_a_job_that_exists_gets_no_further_children(app: Bullq) -> None:
     await bind.dispatch(Book(), id="inner")
-    inner = Flow(bind, Book(), id="inner", children=[Flow(print_page, Page(number=1))])
+    inner = bind.flow(Book(), id="inner", children=[print_page.flow(Page(number=1))])
     with pytest.raises(ActionRefused, match="can get no further children"):
-        await Flow(bind, Book(), children=[inner]).dispatch()
+        await bind.flow(Book(), children=[inner]).dispatch()
 
 
 async def test_the_same_root_twice_is_one_flow(app: Bullq) -> None:
     def flow() -> Flow[Book, Bound]:
-        return Flow(bind, Book(), id="book", children=[Flow(print_page, Page(number=1))])
+        return bind.flow(Book(), id="book", children=[print_page.flow(Page(number=1))])
 
     first, second = await flow().dispatch(), await flow().dispatch()
     assert first.id == second.id == "book"
@@ -268,35 +264,34 @@ async def test_the_same_root_twice_is_one_flow(app: Bullq) -> None:
 async def test_what_cannot_be_a_flow_is_refused_before_anything_is_sent(
     app: Bullq, prefix: str
 ) -> None:
-    twins = [Flow(print_page, Page(number=1), id="twin")] * 2
+    twins = [print_page.flow(Page(number=1), id="twin")] * 2
     with pytest.raises(InvalidOptionError, match="'twin' is twice in the flow"):
-        await Flow(bind, Book(), children=twins).dispatch()
-    crowd = [Flow(print_page, Page(number=number)) for number in range(MOST_JOBS)]
+        await bind.flow(Book(), children=twins).dispatch()
+    crowd = [print_page.flow(Page(number=number)) for number in range(MOST_JOBS)]
     with pytest.raises(InvalidOptionError, match=r"at most 1,000 jobs.*1,001"):
-        await Flow(bind, Book(), children=crowd).dispatch()
+        await bind.flow(Book(), children=crowd).dispatch()
     with pytest.raises(PayloadError, match="number: Field required"):
-        await Flow(bind, Book(), children=[Flow(print_page, {"no": 1})]).dispatch()  # type: ignore[arg-type]
+        await bind.flow(Book(), children=[print_page.flow({"no": 1})]).dispatch()  # type: ignore[arg-type]
     with pytest.raises(InvalidOptionError, match="whole number"):
-        await Flow(bind, Book(), children=[Flow(print_page, Page(number=1), id="7")]).dispatch()
+        await bind.flow(Book(), children=[print_page.flow(Page(number=1), id="7")]).dispatch()
     with pytest.raises(InvalidOptionError, match="on_failure is one of"):
-        Flow(bind, Book(), on_failure="explode")  # type: ignore[arg-type]
+        bind.flow(Book(), on_failure="explode")  # type: ignore[arg-type]
     assert await app.store.client().keys(f"{prefix}:*") == []
 
 
 async def test_flows_need_bullmq(make_app: AppFactory) -> None:
     make_app(*JOBS, USE_BULLMQ=False)
     with pytest.raises(SettingsError, match="Flows need BullMQ"):
-        await Flow(bind, Book()).dispatch()
+        await bind.flow(Book()).dispatch()
 
 
 async def test_children_are_read_by_what_has_become_of_them(app: Bullq, prefix: str) -> None:
-    flow = Flow(
-        bind,
+    flow = bind.flow(
         Book(),
         children=[
-            Flow(print_page, Page(number=1), id="done"),
-            Flow(print_page, TORN, id="torn", on_failure="ignore"),
-            Flow(fetch_cover, Book(), id="open"),
+            print_page.flow(Page(number=1), id="done"),
+            print_page.flow(TORN, id="torn", on_failure="ignore"),
+            fetch_cover.flow(Book(), id="open"),
         ],
     )
     receipt = await flow.dispatch()
