@@ -8,8 +8,17 @@ import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -30,6 +39,17 @@ _VARIABLES = {
     "log_format": "BULLQ_LOG_FORMAT",
     "heartbeat_file": "BULLQ_HEARTBEAT_FILE",
     "dashboard_token": "BULLQ_DASHBOARD_TOKEN",
+    "recurring_on": "BULLQ_RECURRING_ON",
+    "inngest_app": "BULLQ_INNGEST_APP",
+    "inngest_dev": "INNGEST_DEV",
+    "inngest_env": "INNGEST_ENV",
+    "inngest_base_url": "INNGEST_BASE_URL",
+    "inngest_api_base_url": "INNGEST_API_BASE_URL",
+    "inngest_event_api_base_url": "INNGEST_EVENT_API_BASE_URL",
+    "inngest_serve_origin": "INNGEST_SERVE_ORIGIN",
+    "inngest_event_key": "INNGEST_EVENT_KEY",
+    "inngest_signing_key": "INNGEST_SIGNING_KEY",
+    "inngest_signing_key_fallback": "INNGEST_SIGNING_KEY_FALLBACK",
 }
 """Each setting's name in [tool.bullq], and its environment variable."""
 
@@ -47,6 +67,39 @@ def _milliseconds(value: Any) -> Any:
 
 Milliseconds = Annotated[int, BeforeValidator(_milliseconds)]
 """Whole milliseconds inside; written '500ms', '30s', '5m', '1h' or a number of seconds."""
+
+
+def _check_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ValueError("it should be a URL like 'http://127.0.0.1:8288'")
+    return url.rstrip("/")
+
+
+def _check_signing_key(key: SecretStr) -> SecretStr:
+    # Inngest's SDK reads what follows the prefix as hexadecimal digits, two a byte.
+    if not re.fullmatch(r"(signkey-\w+-)?([0-9a-fA-F]{2})+", key.get_secret_value()):
+        raise ValueError("it should be a signing key of Inngest, 'signkey-<name>-<hexadecimal>'")
+    return key
+
+
+def _read_dev(value: Any) -> bool | str:
+    switch = str(value).strip().lower()
+    if switch in {"", "0", "false", "1", "true"}:
+        return switch in {"1", "true"}
+    if "//" not in switch:
+        raise ValueError("it should be 1, 0 or the URL of a dev server")
+    return _check_url(str(value))
+
+
+Url = Annotated[str, AfterValidator(_check_url)]
+"""An address of a server, without a slash at its end."""
+
+SigningKey = Annotated[SecretStr, AfterValidator(_check_signing_key)]
+"""A key by which an Inngest server and an endpoint know each other."""
+
+Dev = Annotated[bool | str, BeforeValidator(_read_dev)]
+"""Whether an Inngest dev server is used, which signs nothing, or its address."""
 
 
 class QueueOptions(BaseModel):
@@ -99,6 +152,19 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field("text", alias="BULLQ_LOG_FORMAT")
     heartbeat_file: Path | None = Field(None, alias="BULLQ_HEARTBEAT_FILE")
     dashboard_token: SecretStr | None = Field(None, alias="BULLQ_DASHBOARD_TOKEN", min_length=16)
+    recurring_on: Literal["bullmq", "inngest"] = Field("bullmq", alias="BULLQ_RECURRING_ON")
+    inngest_app: str = Field("bullq", alias="BULLQ_INNGEST_APP", min_length=1)
+    inngest_dev: Dev = Field(default=False, alias="INNGEST_DEV")
+    inngest_env: str | None = Field(None, alias="INNGEST_ENV", min_length=1)
+    inngest_base_url: Url | None = Field(None, alias="INNGEST_BASE_URL")
+    inngest_api_base_url: Url | None = Field(None, alias="INNGEST_API_BASE_URL")
+    inngest_event_api_base_url: Url | None = Field(None, alias="INNGEST_EVENT_API_BASE_URL")
+    inngest_serve_origin: Url | None = Field(None, alias="INNGEST_SERVE_ORIGIN")
+    inngest_event_key: SecretStr | None = Field(None, alias="INNGEST_EVENT_KEY", min_length=1)
+    inngest_signing_key: SigningKey | None = Field(None, alias="INNGEST_SIGNING_KEY")
+    inngest_signing_key_fallback: SigningKey | None = Field(
+        None, alias="INNGEST_SIGNING_KEY_FALLBACK"
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -21,7 +21,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide what the developer's own environment says of bullq: no test touches their Redis."""
     for name in list(os.environ):
         own = name.startswith("BULLQ_") and not name.startswith("BULLQ_TEST_")
-        if own or name in {"REDIS_URL", "USE_BULLMQ"}:
+        if own or name in {"REDIS_URL", "USE_BULLMQ"} or name.startswith("INNGEST_"):
             monkeypatch.delenv(name)
 
 

@@ -1,0 +1,81 @@
+"""Find out whether an Inngest server would run our jobs: acknowledged events may have no function.
+
+A server answers 200 to an event that nobody listens to, and forgets it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from bullq.clock import Duration, to_ms
+
+if TYPE_CHECKING:
+    from bullq.engines.inngest.server import InngestServer
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether jobs sent to the server would run, and what is in the way."""
+
+    ready: bool
+    reason: str = ""
+    missing: tuple[str, ...] = ()
+    """The ids of functions that the server does not know, as `<queue>.<job>`."""
+
+
+async def probe(
+    server: InngestServer, functions: Iterable[str], *, deadline: Duration = 2.0
+) -> Readiness:
+    """Ask the server which of *functions* (`<queue>.<job>`) it knows for this application."""
+    seconds = to_ms(deadline) / 1000
+    headers = {}
+    if server.production and server.signing_key is not None:
+        headers["authorization"] = f"Bearer {server.signing_key}"
+    try:
+        async with asyncio.timeout(seconds), httpx.AsyncClient(timeout=seconds) as client:
+            response = await client.get(
+                f"{server.api_url}/v1/apps/{server.app}/functions", headers=headers
+            )
+    except (httpx.HTTPError, TimeoutError) as error:
+        told = str(error) or f"no answer within {seconds:g} s"
+        return Readiness(ready=False, reason=f"No Inngest server at {server.api_url}: {told}")
+    if not response.is_success:
+        return Readiness(
+            ready=False,
+            reason=f"Inngest at {server.api_url} does not tell its functions: it answered "
+            f"{response.status_code}",
+        )
+    known = _names(response, server.app)
+    missing = tuple(sorted(set(functions) - known))
+    if not missing:
+        return Readiness(ready=True)
+    shown = ", ".join(missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
+    return Readiness(
+        ready=False,
+        reason=f"Inngest at {server.api_url} does not know {len(missing)} of our jobs ({shown}): "
+        f"what is sent to them would be lost. Register the application {server.app!r}",
+        missing=missing,
+    )
+
+
+def _names(response: httpx.Response, app: str) -> set[str]:
+    """Read the known functions' ids, without the application's name before them."""
+    try:
+        told: Any = response.json()
+    except ValueError:
+        return set()
+    rows = told.get("data") if isinstance(told, dict) else told
+    names = (
+        row.get(key)
+        for row in rows or ()
+        if isinstance(row, dict)
+        for key in ("slug", "name", "id")
+    )
+    return {name.removeprefix(f"{app}-") for name in names if isinstance(name, str)}
