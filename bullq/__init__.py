@@ -4,6 +4,7 @@ General layout, from the top down; imports point down only:
 
 app                        one application, wired
 dispatch | worker          send jobs | claim, execute and settle them
+| contract                 what jobs take and give, written down for other languages
 engines                    what fits an engine to the context that jobs see
 queues                     specs, registry, schedules, results, inspection
 store                      the only code that talks to Redis
@@ -13,15 +14,16 @@ telemetry, settings, clock, errors
 
 from bullq.app import Bullq
 from bullq.errors import (
-    BullqError,
     ActionRefused,
+    BullqError,
     DispatchInDoubt,
     GiveUp,
     InvalidOptionError,
     JobDefinitionError,
     JobFailed,
-    PayloadError,
     JobNotFound,
+    PayloadError,
+    RemoteJobError,
     ResultError,
     ResultGone,
     ResultTimeout,
@@ -33,38 +35,42 @@ from bullq.errors import (
 )
 from bullq.jobs.context import Context
 from bullq.jobs.dispatching import Receipt
-from bullq.jobs.job import Job, job
-from bullq.jobs.retry import Backoff
 from bullq.jobs.flow import ChildResults, Flow, FlowReceipt, children_of, children_of_sync
+from bullq.jobs.job import Job, job
+from bullq.jobs.remote import RemoteJob
+from bullq.jobs.retry import Backoff
+from bullq.protocol.events import QueueEvent
+from bullq.protocol.states import JobState
 from bullq.queues.spec import Keep, QueueSpec, RateLimit
 from bullq.telemetry.hooks import JobEvent, Observer
 
-from bullq.protocol.events import QueueEvent
-from bullq.protocol.states import JobState
 __all__ = [
+    "ActionRefused",
     "Backoff",
     "Bullq",
     "BullqError",
     "ChildResults",
     "Context",
     "DispatchInDoubt",
+    "Flow",
+    "FlowReceipt",
     "GiveUp",
     "InvalidOptionError",
     "Job",
     "JobDefinitionError",
-    "Flow",
-    "FlowReceipt",
     "JobEvent",
     "JobFailed",
+    "JobNotFound",
+    "JobState",
     "Keep",
     "Observer",
     "PayloadError",
     "QueueEvent",
-    "JobNotFound",
-    "JobState",
     "QueueSpec",
     "RateLimit",
     "Receipt",
+    "RemoteJob",
+    "RemoteJobError",
     "ResultError",
     "ResultGone",
     "ResultTimeout",
@@ -73,7 +79,7 @@ __all__ = [
     "StoreUnavailable",
     "UnknownJobError",
     "UnknownQueueError",
-    "job",
-]
     "children_of",
     "children_of_sync",
+    "job",
+]

@@ -23,6 +23,7 @@ from bullq.queues.registry import QueueRegistry
 from bullq.queues.spec import QueueSpec
 from bullq.settings import Settings, load_settings
 from bullq.store.connection import Store
+from bullq.worker.heartbeat import Heartbeat
 from bullq.worker.recurring import declared_schedule
 from bullq.worker.worker import Worker
 
@@ -92,6 +93,21 @@ class Bullq:
             prefix=self.settings.prefix,
         )
 
+    @property
+    def own_queues(self) -> list[str]:
+        """The queues that workers of this application work on: not those of RemoteJobs."""
+        return [name for name in self.queues.names if not self.jobs.is_remote(name)]
+
+    def check_own(self, queue: str) -> None:
+        """Raise RemoteJobError where another service works on *queue*."""
+        if self.jobs.is_remote(queue):
+            names = ", ".join(sorted(job.name for job in self.jobs.on(queue)))
+            raise RemoteJobError(
+                f"Another service works on the queue {queue!r}, which has remote jobs ({names}): "
+                "they have no body here, so that no bullq worker can run them. "
+                "Start that service instead."
+            )
+
     @cached_property
     def store(self) -> Store:
         """The way to Redis: the one REDIS_URL names, or else the project's embedded server."""
@@ -112,14 +128,24 @@ class Bullq:
         return self.queues.live(name, self.store)
 
     def worker(self, queue: str, observer: Observer, **options: Any) -> Worker:
-        """Make a worker of one queue, on the running event loop; *options* are Worker's own."""
+        """Make a worker of one queue, on the running event loop; *options* are Worker's own.
+
+        Raises UnknownQueueError, RemoteJobError.
+        """
+        self.check_own(queue)
         return Worker(
             self.queue(queue),
             self.jobs,
             observer,
-            heartbeat_file=self.settings.heartbeat_file,
+            heartbeat=self._heartbeat,
             **options,
         )
+
+    @cached_property
+    def _heartbeat(self) -> Heartbeat | None:
+        """What all workers of the process share: their file is as old as the deafest of them."""
+        file = self.settings.heartbeat_file
+        return None if file is None else Heartbeat(file)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of dispatch_sync's.
@@ -169,7 +195,7 @@ def _default_app() -> Bullq:
     global _default  # noqa: PLW0603 - one application per process is the point
     if _default is None:
         _default = load_app()
-    return _default.dispatcher
+    return _default
 
 
 bind_dispatcher(lambda: _default_app().dispatcher)

@@ -7,6 +7,7 @@ from typing import Any
 
 from bullq.errors import JobDefinitionError, UnknownJobError
 from bullq.jobs.job import Job
+from bullq.jobs.remote import RemoteJob
 from bullq.settings import nearest
 
 
@@ -18,6 +19,7 @@ class JobRegistry:
         problems: list[str] = []
         for job in jobs:
             problems += self._add(job)
+        problems += self._shared_with_others()
         if problems:
             raise JobDefinitionError(problems)
 
@@ -30,6 +32,10 @@ class JobRegistry:
     def queues(self) -> set[str]:
         """Name the queues that have at least one job."""
         return {queue for queue, _ in self._jobs}
+
+    def is_remote(self, queue: str) -> bool:
+        """Tell whether another service works on the queue: its jobs are RemoteJobs."""
+        return any(isinstance(job, RemoteJob) for job in self.on(queue))
 
     def on(self, queue: str) -> list[Job[Any, Any]]:
         """List the jobs of one queue."""
@@ -61,6 +67,15 @@ class JobRegistry:
         if not known:
             return f"No job is called {name!r}: there are no jobs {place}"
         return f"No job is called {name!r} {place}; {nearest(name, known)}known: {', '.join(known)}"
+
+    def _shared_with_others(self) -> list[str]:
+        """Say which jobs here would meet workers of another service, which do not know them."""
+        return [
+            f"{job.location}: the queue {job.queue!r} has jobs that another service runs; BullMQ "
+            "gives any job to any worker of its queue, so give this one another queue"
+            for job in self
+            if not isinstance(job, RemoteJob) and self.is_remote(job.queue)
+        ]
 
     def _add(self, job: Job[Any, Any]) -> list[str]:
         key = (job.queue, job.name)

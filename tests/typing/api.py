@@ -14,16 +14,22 @@ from bullq import (
     Bullq,
     Context,
     DispatchInDoubt,
+    Flow,
+    FlowReceipt,
     GiveUp,
     Job,
     JobEvent,
     JobFailed,
     Keep,
     Observer,
+    QueueEvent,
     QueueSpec,
     RateLimit,
     Receipt,
+    RemoteJob,
     RetryAfter,
+    children_of,
+    children_of_sync,
     job,
 )
 
@@ -103,6 +109,20 @@ def crunch(page: Page) -> int:
     return page.number
 
 
+refresh = RemoteJob(queue="node", name="refresh", data=Page, result=Sent, attempts=2)
+announce = RemoteJob(queue="node", name="announce", data=Row)
+search: RemoteJob[Order | Page, list[Row] | None] = RemoteJob(
+    queue="node", name="search", data=Order | Page, result=list[Row] | None
+)
+
+
+async def dispatched_to_node(order: Order) -> None:
+    assert_type(await refresh.dispatch(Page(1)), Receipt[Sent])
+    assert_type(announce.dispatch_sync({"key": "a"}), Receipt[None])
+    assert_type(await search.dispatch(order), Receipt[list[Row] | None])
+    assert_type(await search.dispatch_many([order, Page(1)]), list[Receipt[list[Row] | None]])
+
+
 async def dispatched(order: Order, ctx: Context) -> None:
     receipt = await send_receipt.dispatch(order)
     assert_type(receipt, Receipt[Sent])
@@ -133,6 +153,29 @@ async def dispatched(order: Order, ctx: Context) -> None:
     assert_type(await send_receipt(order, ctx), Sent)
     assert_type(await count_words({"key": "a"}), int)
     assert_type(pull_page(Page(1)), list[Row])
+
+
+async def flows(order: Order, ctx: Context) -> None:
+    flow = send_receipt.flow(
+        order,
+        children=[
+            count_words.flow({"key": "a"}, on_failure="ignore"),
+            pull_page.flow(Page(1), children=[pull_slowly.flow(Page(2), delay=1.5)]),
+        ],
+    )
+    assert_type(flow, Flow[Order, Sent])
+    receipt = await flow.dispatch()
+    assert_type(receipt, FlowReceipt[Sent])
+    assert_type(await receipt.result(timeout=30), Sent)
+    children = await children_of(ctx)
+    assert_type(children.of(pull_page), list[list[Row]])
+    assert_type(children_of_sync(ctx).of(count_words), list[int])
+
+
+async def events(application: Bullq) -> None:
+    async for event in application.queue("default").events(since="0-0", quiet_for=1):
+        assert_type(event, QueueEvent)
+        assert_type(event.job_id, str | None)
 
 
 async def failed(receipt: Receipt[Sent]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from bullq import Context, job
+from bullq import Context, RemoteJob, children_of, job
 
 
 class Order(BaseModel):
@@ -26,6 +26,9 @@ def count(order: Order) -> int:
     return order.order_id
 
 
+refresh = RemoteJob(queue="node", name="refresh", data=Order, result=Sent)
+
+
 async def seeded(order: Order, ctx: Context) -> None:
     # A payload of another type.
     await send_receipt.dispatch(Sent(message_id="m"))  # wrong
@@ -41,11 +44,20 @@ async def seeded(order: Order, ctx: Context) -> None:
     # A result taken for another type.
     text: str = await (await count.dispatch(order)).result()  # wrong
     sent: Sent = count.dispatch_sync(order).result_sync()  # wrong
+    # A job that Node runs.
+    await refresh.dispatch(Sent(message_id="m"))  # wrong
+    number: int = await (await refresh.dispatch(order)).result()  # wrong
     # An async job called without await, and a job called with something else.
     message: str = send_receipt(order, ctx).message_id  # wrong
     count(text)  # wrong
     await send_receipt.dispatch(order, delay=5)
-    _ = sent, message
+    # Flows: payloads of another type, at the root and below it, and results of children.
+    count.flow(Sent(message_id="m"))  # wrong
+    count.flow(order, children=[send_receipt.flow(7)])  # wrong
+    count.flow(order, on_failure="explode")  # wrong
+    await count.flow(order, children=[order]).dispatch()  # wrong
+    texts: list[str] = (await children_of(ctx)).of(count)  # wrong
+    _ = sent, message, number, texts
 
 
 @job(queue="default", attempts="5")  # wrong

@@ -51,6 +51,8 @@ SURFACE = [
     "QueueSpec",
     "RateLimit",
     "Receipt",
+    "RemoteJob",
+    "RemoteJobError",
     "ResultError",
     "ResultGone",
     "ResultTimeout",
