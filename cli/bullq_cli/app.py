@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bullq_cli import dev, dispatch, jobs, new, output, queues, worker
+from bullq_cli import dev, dispatch, jobs, new, output, queues, types, worker
 from bullq_cli.bench.command import bench
 from bullq_cli.dashboard.command import dashboard
 from bullq_cli.exits import ExitCode, as_command_error
@@ -26,6 +26,7 @@ app.command()(worker.worker)
 app.command()(dispatch.dispatch)
 app.command()(dev.dev)
 app.command()(dashboard)
+app.command()(types.types)
 app.command()(new.new)
 app.command()(bench)
 app.add_typer(queues.app, name="queues")

@@ -117,9 +117,11 @@ async def _tell_that_nobody_works(app: Bullq, receipt: Receipt[Any]) -> None:
     from bullq.queues.inspect import worker_names
 
     if not await worker_names(app.queue(receipt.queue)):
+        start = f"Start one with 'bullq worker --queue {receipt.queue}', or all with 'bullq dev'."
+        if app.jobs.is_remote(receipt.queue):
+            start = "Another service works on it: start that service."
         raise CommandError(
-            f"Job {receipt.id} waits: no worker listens to the queue {receipt.queue!r}.\n"
-            f"Start one with 'bullq worker --queue {receipt.queue}', or all with 'bullq dev'.",
+            f"Job {receipt.id} waits: no worker listens to the queue {receipt.queue!r}.\n{start}",
             ExitCode.TIME_IS_UP,
             "timeout",
             {"id": receipt.id},

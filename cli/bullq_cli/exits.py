@@ -61,6 +61,7 @@ def _from_bullq(error: Exception) -> CommandError | None:
         (errors.JobDefinitionError, ExitCode.WRONG_INPUT, "job-definitions"),
         (errors.InvalidOptionError, ExitCode.WRONG_INPUT, "invalid-option"),
         (errors.PayloadError, ExitCode.WRONG_INPUT, "payload"),
+        (errors.RemoteJobError, ExitCode.WRONG_INPUT, "remote-job"),
         (errors.UnknownQueueError, ExitCode.NOT_FOUND, "unknown-queue"),
         (errors.UnknownJobError, ExitCode.NOT_FOUND, "unknown-job"),
         (errors.StoreUnavailable, ExitCode.NO_REDIS, "redis-unavailable"),

@@ -150,10 +150,11 @@ def worker(
 
 
 def _queues(app: Bullq, named: list[str] | None) -> list[str]:
-    """Give the queues to work on, all of them for None; raises UnknownQueueError."""
-    queues = app.queues.names if named is None else list(dict.fromkeys(named))
+    """Give the queues to work on, all for None; raises UnknownQueueError, RemoteJobError."""
+    queues = app.own_queues if named is None else list(dict.fromkeys(named))
     for queue in queues:
         app.queues.spec(queue)
+        app.check_own(queue)
     return queues
 
 

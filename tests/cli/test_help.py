@@ -43,6 +43,7 @@ def test_all_commands_are_there() -> None:
         "bullq jobs show",
         "bullq new",
         "bullq queues ls",
+        "bullq types",
         "bullq worker",
     ]
 
