@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_DIR := tests/interop
+SHOP_NODE := examples/shop/node
 # More arguments for pytest: make test ARGS="-k shutdown -x"
 ARGS ?=
 # Newer versions within the bounds of pyproject.toml: make lock UPGRADE=--upgrade
@@ -12,11 +13,11 @@ UPGRADE ?=
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help install node check test demo bench wheel lock clean
+.PHONY: help install node check test demo shop-node bench wheel lock clean
 .DELETE_ON_ERROR:
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.project ## create .venv with the locked dependencies and bullq itself
 
@@ -37,13 +38,14 @@ $(VENV)/.project: pyproject.toml $(VENV)/.locked
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
-node: $(NODE_DIR)/node_modules/.installed ## install the Node clients of the interop tests
+# Node clients for the interop tests, and what compiles the example's Node side.
+node: $(NODE_DIR)/node_modules/.installed $(SHOP_NODE)/node_modules/.installed ## install the Node packages of tests and example
 
-$(NODE_DIR)/node_modules/.installed: $(NODE_DIR)/package.json $(NODE_DIR)/package-lock.json
+%/node_modules/.installed: %/package.json %/package-lock.json
 	@command -v npm >/dev/null || { \
-	  echo "The interop tests need Node 18 or newer with npm. On Debian and Ubuntu: apt-get install nodejs npm" >&2; \
+	  echo "The Node packages need Node 18 or newer with npm. On Debian and Ubuntu: apt-get install nodejs npm" >&2; \
 	  exit 2; }
-	npm ci --prefix $(NODE_DIR) --no-fund --no-audit
+	npm ci --prefix $* --no-fund --no-audit
 	@touch $@
 
 check: install ## format, lint, types, layers, compose.yaml and the quick tests
@@ -60,6 +62,10 @@ test: install node ## every test, on real servers and with real Node clients
 
 demo: install ## run the example shop: a few hundred jobs on three queues, then a table
 	$(BIN)/python -m examples.shop.demo
+
+shop-node: install $(SHOP_NODE)/node_modules/.installed ## run the shop with its Node side: each dispatches what the other runs
+	npm run --silent --prefix $(SHOP_NODE) build
+	$(BIN)/python -m examples.shop.demo.with_node
 
 bench: install ## the benchmarks; benchmarks/README.md says how they measure
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -80,5 +86,5 @@ lock: $(BIN)/uv ## pin the dependencies of pyproject.toml anew, hashes only, no 
 	@! grep -nE 'https?://|file:|index-url|find-links' requirements/*.lock
 
 clean: ## remove what the other targets made, data of the embedded server included
-	rm -rf $(VENV) $(NODE_DIR)/node_modules dist build .bullq
+	rm -rf $(VENV) $(NODE_DIR)/node_modules $(SHOP_NODE)/node_modules $(SHOP_NODE)/dist dist build .bullq
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -63,11 +63,14 @@ def test_tests_run_on_what_ships() -> None:
         assert {package: dev.get(package) for package in pins(name)} == pins(name)
 
 
-def test_the_node_lock_names_no_registry() -> None:
-    folder = ROOT / "tests" / "interop"
-    lock = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))
-    wanted = json.loads((folder / "package.json").read_text(encoding="utf-8"))["dependencies"]
-    assert lock["packages"][""]["dependencies"] == wanted
+@pytest.mark.parametrize("folder", ["tests/interop", "examples/shop/node"])
+def test_a_node_lock_names_no_registry(folder: str) -> None:
+    lock = json.loads((ROOT / folder / "package-lock.json").read_text(encoding="utf-8"))
+    wanted = json.loads((ROOT / folder / "package.json").read_text(encoding="utf-8"))
+    locked = lock["packages"][""]
+    for kind in ("dependencies", "devDependencies"):
+        assert locked.get(kind) == wanted.get(kind)
+        assert [one for one in wanted.get(kind, {}).values() if not one[-1].isdigit()] == []
     entries = {name: entry for name, entry in lock["packages"].items() if name}
     assert entries
     for entry in entries.values():

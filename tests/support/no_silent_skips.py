@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 NODE_CLIENTS = Path(__file__).parents[1] / "interop" / "node_modules" / "bullmq"
+SHOP_COMPILER = (
+    Path(__file__).parents[2] / "examples" / "shop" / "node" / "node_modules" / "typescript"
+)
 PROBE_TIMEOUT = 10.0  # seconds
 
 
@@ -57,6 +60,12 @@ def docker_answers() -> bool:
     return info.returncode == 0
 
 
+def chromium() -> str | None:
+    """Give the path of an installed Chromium or Chrome, None where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
 DOCKER = Need(
     "a Docker engine",
     "start one, 'docker version' must show a server",
@@ -68,12 +77,27 @@ NODE = Need(
     "run 'make node'",
     lambda: shutil.which("node") is not None and NODE_CLIENTS.is_dir(),
 )
+SHOP_NODE = Need(
+    "the packages of the example's Node side",
+    "run 'make node'",
+    lambda: shutil.which("node") is not None and SHOP_COMPILER.is_dir(),
+)
+BOARD = Need(
+    "Node and npm for bull-board",
+    "on Debian and Ubuntu: apt-get install nodejs npm",
+    lambda: None not in {shutil.which("node"), shutil.which("npm")},
+)
+CHROMIUM = Need(
+    "Chromium",
+    "on Debian and Ubuntu: apt-get install chromium",
+    lambda: chromium() is not None,
+)
 REDIS_SERVER = Need(
     "redis-server on PATH",
     "on Debian and Ubuntu: apt-get install redis-server",
     lambda: shutil.which("redis-server") is not None,
 )
-NEEDS = (DOCKER, NODE, REDIS_SERVER)
+NEEDS = (DOCKER, NODE, SHOP_NODE, BOARD, CHROMIUM, REDIS_SERVER)
 
 
 def need(*needs: Need) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
-from bullq import Job
+from bullq import Job, RemoteJob
 from bullq.jobs.discovery import discover
 from bullq.queues.spec import STANDARD_QUEUES
 
@@ -42,7 +42,7 @@ def test_the_package_is_discovered_whole() -> None:
 
 
 def test_every_standard_queue_has_at_least_two_services() -> None:
-    by_queue = Counter(job.queue for job in jobs())
+    by_queue = Counter(job.queue for job in jobs() if not isinstance(job, RemoteJob))
     assert set(by_queue) == {spec.name for spec in STANDARD_QUEUES}
     assert min(by_queue.values()) >= 2
 
@@ -62,8 +62,12 @@ def test_every_standard_queue_has_at_least_two_services() -> None:
         lambda job: not job.takes_context,
         lambda job: job.policy.cron is not None and job.policy.tz != "UTC",
         lambda job: job.policy.every_ms is not None,
+        lambda job: isinstance(job, RemoteJob),
     ],
-    ids=["model", "dataclass", "typed dict", "async", "sync", "ctx", "no ctx", "cron", "every"],
+    ids=[
+        *("model", "dataclass", "typed dict", "async", "sync"),
+        *("ctx", "no ctx", "cron", "every", "remote"),
+    ],
 )
 def test_every_way_to_write_a_job_is_shown(feature: object) -> None:
     assert callable(feature)
@@ -83,7 +87,8 @@ def test_neither_services_nor_what_they_use_know_an_engine(file: Path) -> None:
 
 @pytest.mark.parametrize("file", SERVICES, ids=lambda file: file.stem)
 def test_a_service_takes_from_bullq_what_job_code_needs(file: Path) -> None:
-    assert {"job"} <= imports(file)["bullq"] <= {"job", "Context", "Backoff", "GiveUp"}
+    taken = imports(file)["bullq"]
+    assert taken == {"RemoteJob"} or {"job"} <= taken <= {"job", "Context", "Backoff", "GiveUp"}
 
 
 def test_no_service_is_longer_than_a_screen() -> None:
