@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bullq.clock import Duration, to_ms
 from bullq.engines.blocking import Waiting
 from bullq.engines.calls import InThread, call, encode, result_type, to_thread
-from bullq.engines.engine import Call, Child, Step, Steps
+from bullq.engines.engine import Call, Child, Interrupt, Step, Steps
 from bullq.errors import StepMisuse
 from bullq.jobs.context import Context
 from bullq.jobs.limits import MOST_STEPS, check_payload
@@ -70,15 +70,20 @@ class StepContext(Context):
     """A context with steps; an adapter gives it the port and says where logs and progress go.
 
     *misuse* is what no engine can keep: an adapter fails the job for it, even where the body has
-    caught it. A body of which nothing is a step costs nothing here.
+    caught it. *ended* is set by an adapter once the body has; a thread that goes on makes no step
+    any more. *body_deadline* bounds the body between two steps, each of which has the time of
+    *step_timeout_ms* for itself.
     """
 
     loop: asyncio.AbstractEventLoop
     misuse: StepMisuse | None = None
     step_timeout_ms: int | None = None
+    body_deadline: asyncio.Timeout | None = None
+    ended = False
     in_thread: InThread = staticmethod(to_thread)
     _line: _Line | None = None
     _made = 0
+    _under_way = 0
 
     @property
     @abstractmethod
@@ -203,6 +208,8 @@ class StepContext(Context):
             raise self.refuse(f"A step's id is a text that is not empty, not {step!r}")
         line = self._here()
         with self._alone(line, step):
+            if self.ended:
+                raise Interrupt("the attempt has ended")
             self.steps.check()
             self._made += 1
             if self._made > MOST_STEPS:
@@ -210,7 +217,8 @@ class StepContext(Context):
                     f"The job has more than {MOST_STEPS:,} steps; make several jobs of it. "
                     "(Ids of steps that are drawn by chance have that effect, too.)"
                 )
-            return await make(Step(step, line.next_key(step)))
+            with self._stopped_clock():
+                return await make(Step(step, line.next_key(step)))
 
     def _here(self) -> _Line:
         """Give the line of steps that the caller belongs to."""
@@ -241,6 +249,21 @@ class StepContext(Context):
             yield
         finally:
             line.busy = None
+
+    @contextmanager
+    def _stopped_clock(self) -> Iterator[None]:
+        """Let the body's time begin anew after a step."""
+        if self.body_deadline is None or self.step_timeout_ms is None:
+            yield
+            return
+        self._under_way += 1
+        _reschedule(self.body_deadline, None)
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                _reschedule(self.body_deadline, self.loop.time() + self.step_timeout_ms / 1000)
 
     def _result_type(self, step: str, function: Any) -> Result[Any]:
         try:
@@ -290,6 +313,11 @@ class StepContext(Context):
         checked = job.payload.encode(payload)
         check_payload(f"the step {step.id!r}", json.dumps(checked))
         return Child(child_id(self.job_id, step.key), job, payload)
+
+
+def _reschedule(deadline: asyncio.Timeout, when: float | None) -> None:
+    if not deadline.expired():
+        deadline.reschedule(when)
 
 
 def child_id(job_id: str, key: str) -> str:

@@ -7,10 +7,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from bullq.clock import Duration, to_ms
-from bullq.errors import InvalidOptionError
+from bullq.errors import InvalidOptionError, RetryAfter
+
+MAX_WAIT_MS = 2**40
+"""The longest wait, about 34 years: the due time, in units of 1/4096 ms, is a double's score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +55,24 @@ class Backoff:
         if not self.jitter:
             return longest
         return math.floor(longest * (1 - self.jitter) + chance() * longest * self.jitter)
+
+
+def wait_after(error: BaseException, stored: Any, attempts_made: int) -> int | None:
+    """Give the ms to wait after an attempt, from 1, that *error* has failed.
+
+    *stored* is the job's backoff as BullMQ keeps it. None where it is not known here: a strategy
+    that only its producer knows ends the job, since a guessed wait could hammer whatever the
+    strategy was to spare.
+    """
+    if isinstance(error, RetryAfter):
+        return min(round(error.delay * 1000), MAX_WAIT_MS)
+    if not stored:
+        return 0
+    if isinstance(stored, int | float):
+        stored = {"type": "fixed", "delay": stored}
+    try:
+        backoff = Backoff(stored["type"], round(stored.get("delay", 0)), stored.get("jitter", 0.0))
+    except (InvalidOptionError, KeyError, TypeError, ValueError, OverflowError, AttributeError):
+        error.add_note(f"Not tried again: the job's backoff {stored!r} is not known here.")
+        return None
+    return min(backoff.wait_ms(attempts_made), MAX_WAIT_MS)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import bullmq
 
 from bullq.clock import Duration
-from bullq.errors import DispatchInDoubt, InvalidOptionError, StoreUnavailable
+from bullq.errors import (
+    DispatchInDoubt,
+    InvalidOptionError,
+    StoreUnavailable,
+    UnknownQueueError,
+)
 from bullq.protocol.codes import explain
 from bullq.protocol.events import QueueEvent
 from bullq.protocol.keys import QueueKeys
@@ -27,6 +32,7 @@ from bullq.queues.control import QueueControl
 from bullq.queues.editing import JobEditor
 from bullq.queues.events import read_events
 from bullq.queues.getters import QueueView
+from bullq.queues.steplog import StepLog
 from bullq.store.adding import AddScript, NewJob
 
 if TYPE_CHECKING:
@@ -40,11 +46,18 @@ CHUNK = 50
 class JobQueue:
     """One queue: its spec, its keys, and the live `bullmq.Queue` on the running event loop.
 
-    *view* reads it, *control* runs it as a whole, *jobs* changes single jobs of it.
+    *view* reads it, *control* runs it as a whole, *jobs* changes single jobs of it, *steps*
+    records what running jobs have done.
     What many tasks add at the same moment goes in one call; a lone caller waits for nobody.
     """
 
-    def __init__(self, spec: QueueSpec, store: Store, prefix: str) -> None:
+    def __init__(
+        self,
+        spec: QueueSpec,
+        store: Store,
+        prefix: str,
+        sibling: Callable[[str], JobQueue] | None = None,
+    ) -> None:
         self.spec = spec
         self.store = store
         self.keys = QueueKeys(prefix, spec.name)
@@ -52,10 +65,20 @@ class JobQueue:
         self.view = QueueView(store, self.keys)
         self.control = QueueControl(store, self.keys)
         self.jobs = JobEditor(store, self.keys)
+        self.steps = StepLog(store, self.keys)
+        self._sibling = sibling
         self._script = AddScript(store.pipelined(), self.keys)
         self._waiting: deque[tuple[NewJob, asyncio.Future[str]]] = deque()
         self._sender: asyncio.Task[None] | None = None
         self._introduced = False
+
+    def sibling(self, name: str) -> JobQueue:
+        """Give another queue of the application; raises UnknownQueueError."""
+        if name == self.spec.name:
+            return self
+        if self._sibling is None:
+            raise UnknownQueueError(f"The queue {self.spec.name!r} stands alone: no {name!r} here")
+        return self._sibling(name)
 
     async def add(self, job: NewJob) -> str:
         """Add a job and give its id; with deduplication it can be another, earlier job's.

@@ -67,5 +67,7 @@ class QueueRegistry:
         """Give the queue itself, on the running event loop."""
         queues = self._live.here()
         if name not in queues:
-            queues[name] = JobQueue(self.spec(name), store, self._prefix)
+            queues[name] = JobQueue(
+                self.spec(name), store, self._prefix, lambda other: self.live(other, store)
+            )
         return queues[name]

@@ -1,0 +1,97 @@
+"""Records the steps of one queue's jobs: what many jobs record at once goes in one call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from bullq.errors import StoreUnavailable
+from bullq.protocol.codes import LOST_OWNERSHIP
+from bullq.store.steps import StepRecord, StepScripts
+
+if TYPE_CHECKING:
+    from bullq.protocol.keys import QueueKeys
+    from bullq.store.connection import Store
+
+MOST_PER_CALL = 50
+"""Records in one call at most: it holds Redis for about 1 ms."""
+
+_FIRST_PAUSE, _LAST_PAUSE = 0.05, 0.5  # seconds between attempts while Redis does not serve
+
+Answer = int | str
+"""0 where it is on record, negative where the worker has lost the job, '=' and what was there."""
+
+
+class StepLog:
+    """Writes in order, one call at a time, and waits out an outage of Redis.
+
+    Sending a record again is safe: it sets the same fields, and a job that was parked is refused
+    because its lock is gone.
+    """
+
+    def __init__(self, store: Store, keys: QueueKeys) -> None:
+        self._store = store
+        self._keys = keys
+        self.scripts = StepScripts(store.pipelined(), keys)
+        self._waiting: deque[tuple[StepRecord, asyncio.Future[Answer]]] = deque()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def record(self, record: StepRecord) -> Answer:
+        """Put something of a job on record, and give Redis' answer.
+
+        Raises RuntimeError where Redis finds the job's record broken.
+        """
+        written: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((record, written))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write(), name="bullq steps")
+        return await written
+
+    async def find_effect(self, key: str) -> str | None:
+        """Give the result that is on record for an effect, None where there is none."""
+        with self._store.errors():
+            found: str | None = await self._store.client().get(self._keys.key(f"once:={key}"))
+        return found
+
+    async def _write(self) -> None:
+        while self._waiting:
+            count = min(len(self._waiting), MOST_PER_CALL)
+            batch = [self._waiting.popleft() for _ in range(count)]
+            try:
+                answers = await self._call(batch)
+            except BaseException as error:
+                for _, written in batch:
+                    if not written.done():
+                        written.set_exception(RuntimeError(f"steps cannot be recorded: {error}"))
+                if not isinstance(error, Exception):
+                    raise
+                continue
+            for (_, written), answer in zip(batch, answers, strict=True):
+                if written.done():
+                    continue  # its job has been stopped
+                if isinstance(answer, str) and answer.startswith("!"):
+                    written.set_exception(RuntimeError(f"Redis cannot record it: {answer[1:]}"))
+                else:
+                    written.set_result(answer)
+
+    async def _call(self, batch: list[tuple[StepRecord, asyncio.Future[Answer]]]) -> list[Answer]:
+        pause = _FIRST_PAUSE
+        in_doubt = False
+        while True:
+            try:
+                with self._store.errors():
+                    answers = await self.scripts.record_steps([record for record, _ in batch])
+            except StoreUnavailable as error:
+                in_doubt = in_doubt or error.in_doubt
+                if all(written.done() for _, written in batch):
+                    return [0] * len(batch)  # nobody waits any more
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LAST_PAUSE)
+                continue
+            if not in_doubt:
+                return answers
+            return [
+                0 if record.park and answer in LOST_OWNERSHIP else answer
+                for (record, _), answer in zip(batch, answers, strict=True)
+            ]
