@@ -62,6 +62,12 @@ class BullmqDispatcher(Dispatcher):
         """Give the receipt of a job that was sent just now."""
         return self._receipt(job, job_id, _now_ms())
 
+    async def send_event(
+        self, job: JobDefinition[Any, Any], job_id: str, event: str, payload: str
+    ) -> None:
+        """Keep an event for a job, and wake it where it waits."""
+        await self._live_queue(job.queue).steps.send_event(job_id, event, payload)
+
     def run_sync(self, call: Callable[[], Any]) -> Any:
         """Run a coroutine on a loop in the background, and wait for it."""
         return self._background.run(call)

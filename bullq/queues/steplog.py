@@ -6,8 +6,9 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from bullq.errors import StoreUnavailable
-from bullq.protocol.codes import LOST_OWNERSHIP
+from bullq.errors import ActionRefused, JobNotFound, StoreUnavailable
+from bullq.protocol.codes import LOST_OWNERSHIP, Code
+from bullq.protocol.record import to_json
 from bullq.store.steps import StepRecord, StepScripts
 
 if TYPE_CHECKING:
@@ -53,6 +54,20 @@ class StepLog:
         with self._store.errors():
             found: str | None = await self._store.client().get(self._keys.key(f"once:={key}"))
         return found
+
+    async def send_event(self, job_id: str, event: str, payload: str) -> None:
+        """Keep an event, its payload as JSON text, for a job; wake the job where it waits for one.
+
+        Raises JobNotFound, ActionRefused for a job that has ended, StoreUnavailable.
+        """
+        text = f'{{"name":{to_json(event)},"payload":{payload}}}'
+        with self._store.errors():
+            answer = await self.scripts.send_event(job_id, text)
+        queue = self._keys.queue
+        if answer == Code.JOB_NOT_EXIST:
+            raise JobNotFound(f"The event {event!r}: the queue {queue!r} has no job {job_id}")
+        if answer < 0:
+            raise ActionRefused(f"The event {event!r}: the job {job_id} has ended already")
 
     async def _write(self) -> None:
         while self._waiting:
