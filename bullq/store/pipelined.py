@@ -126,6 +126,11 @@ class PipelinedConnection:
         wire.write()
         return True
 
+    def drop(self) -> None:
+        """Close the connection at once; whoever waits is told so, and the next call connects."""
+        if self._wire is not None:
+            self._wire.close()
+
     async def aclose(self) -> None:
         """Close the connection."""
         if self._attempt is not None:

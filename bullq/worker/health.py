@@ -1,94 +1,79 @@
-"""Whether a worker makes progress: the time of the last answer Redis gave it."""
+"""Whether a worker makes progress: the time of the last answer to the calls that fetch jobs."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import enum
 import time
 from typing import TYPE_CHECKING
 
-from bullq.clock import format_ms
-from bullq.errors import StoreUnavailable
-
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bullq.store.connection import Store
     from bullq.telemetry.hooks import Observer
+    from bullq.worker.heartbeat import Heartbeat
 
-_FILE_INTERVAL = 1.0  # seconds
-_PULSE, _SHORTEST_PULSE = 5.0, 0.05  # seconds
+
+class Part(enum.Enum):
+    """What can lose Redis by itself, having a connection of its own."""
+
+    FETCH = "fetch"
+    LISTENING = "listening"
 
 
 class Health:
-    """The progress clock of one worker. Being up is not progress: an answer from Redis is."""
+    """The progress clock of one worker. Being up is not progress, nor is an answer elsewhere.
 
-    def __init__(
-        self,
-        queue: str,
-        observer: Observer,
-        heartbeat_file: Path | None = None,
-        max_outage_ms: int = 300_000,
-    ) -> None:
+    Only answers to the fetch move the clock. Listening for the marker need not: a worker that
+    cannot listen asks the queue all the same, and one that is stuck while it listens asks no more.
+    """
+
+    def __init__(self, queue: str, observer: Observer, heartbeat: Heartbeat | None = None) -> None:
         self._queue = queue
-        self._max_outage_ms = max_outage_ms
         self._observer = observer
-        self._file = heartbeat_file
+        self._heartbeat = heartbeat
         self._last_answer = time.monotonic()
-        self._last_touch = 0.0
-        self._lost_at: float | None = None
+        self._failing: set[Part] = set()
+        self._lost_at = 0.0
 
     @property
     def silent_for(self) -> float:
-        """Seconds since Redis last answered."""
+        """Seconds since Redis last answered a fetch."""
         return time.monotonic() - self._last_answer
+
+    @property
+    def last_answer(self) -> float:
+        """When Redis last answered a fetch, by the monotonic clock."""
+        return self._last_answer
 
     @property
     def is_lost(self) -> bool:
         """Whether Redis has failed to answer since it last did."""
-        return self._lost_at is not None
+        return bool(self._failing)
 
-    def answered(self) -> None:
+    def begin(self) -> None:
+        """Start the clock."""
+        self._last_answer = time.monotonic()
+        if self._heartbeat is not None:
+            self._heartbeat.join(self)
+
+    def end(self) -> None:
+        """Leave the heartbeat to the other workers of the process."""
+        if self._heartbeat is not None:
+            self._heartbeat.leave(self)
+
+    def answered(self, part: Part = Part.FETCH) -> None:
         """Note that Redis has answered."""
-        now = self._last_answer = time.monotonic()
-        if self._lost_at is not None:
-            self._observer.redis_back(self._queue, round((now - self._lost_at) * 1000))
-            self._lost_at = None
-        if self._file is not None and now - self._last_touch >= _FILE_INTERVAL:
-            self._last_touch = now
-            with contextlib.suppress(OSError):  # a full or read-only disk must not end a worker
-                self._file.touch()
+        if part is Part.FETCH:
+            self._last_answer = time.monotonic()
+            if self._heartbeat is not None:
+                self._heartbeat.beat(self)
+        if self._failing:
+            self._failing.discard(part)
+            if not self._failing:
+                outage_ms = round((time.monotonic() - self._lost_at) * 1000)
+                self._observer.redis_back(self._queue, outage_ms)
 
-    async def pulse(self, store: Store) -> None:
-        """Ask Redis for a sign of life, for ever, whenever nothing else has asked for a while.
-
-        A worker whose slots are all taken by long jobs has nothing else to ask for. Raises
-        StoreUnavailable once the outage has lasted too long: whatever is wrong, a new process,
-        perhaps on another machine, has more ways to find Redis than this one.
-        """
-        pause = min(_PULSE, max(self._max_outage_ms / 4000, _SHORTEST_PULSE))
-        while True:
-            await asyncio.sleep(pause)
-            if self.silent_for < pause:
-                continue
-            try:
-                await store.check()
-            except StoreUnavailable as error:
-                self.failed(error)
-                self._give_up_in_time(error)
-            else:
-                self.answered()
-
-    def _give_up_in_time(self, error: StoreUnavailable) -> None:
-        silent_ms = self.silent_for * 1000
-        if silent_ms >= self._max_outage_ms:
-            raise StoreUnavailable(
-                f"Redis has not answered for {format_ms(silent_ms)}, so the worker ends and has to "
-                f"be started anew. {error}"
-            ) from error
-
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: Exception, part: Part = Part.FETCH) -> None:
         """Note that Redis has not answered; tell it once per outage."""
-        if self._lost_at is None:
+        if not self._failing:
             self._lost_at = time.monotonic()
             self._observer.redis_lost(self._queue, str(error))
+        self._failing.add(part)

@@ -35,16 +35,17 @@ from bullq.worker.recovery import Recovery
 from bullq.worker.recurring import keep_schedules
 from bullq.worker.renewal import Renewal
 from bullq.worker.wakeup import Wakeup
+from bullq.worker.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-    from pathlib import Path
 
     from bullq.clock import Duration
     from bullq.jobs.registry import JobRegistry
     from bullq.queues.queue import JobQueue
     from bullq.telemetry.hooks import JobEvent, Observer
     from bullq.worker.execution import ExecutionFactory
+    from bullq.worker.heartbeat import Heartbeat
 
 _MAX_OUTAGE = 300.0  # seconds without an answer from Redis before a worker ends by an error
 _CANCEL_GRACE = 2.0  # seconds for cancelled jobs to clean up after themselves
@@ -74,7 +75,7 @@ class Worker:
         name: str | None = None,
         concurrency: int | None = None,
         drain_timeout: Duration | None = None,
-        heartbeat_file: Path | None = None,
+        heartbeat: Heartbeat | None = None,
         max_outage: Duration = _MAX_OUTAGE,
         token_prefix: str | None = None,
         renew_locks_every: Duration | None = None,
@@ -84,7 +85,7 @@ class Worker:
         self.name = name or default_worker_name()
         spec = queue.spec if concurrency is None else replace(queue.spec, concurrency=concurrency)
         self.concurrency = spec.concurrency
-        self.health = Health(queue.spec.name, observer, heartbeat_file, to_ms(max_outage))
+        self.health = Health(queue.spec.name, observer, heartbeat)
         self._queue = queue
         self._jobs = jobs
         self._new_execution = new_execution
@@ -121,6 +122,9 @@ class Worker:
             queue, self._scripts, observer, self.health, self._exchange.server_ms
         )
         self._wakeup = Wakeup(queue, self._exchange, self.health, self.name)
+        self._watchdog = Watchdog(
+            queue.store, self._exchange, self._wakeup, self.health, to_ms(max_outage)
+        )
 
     def stop(self) -> None:
         """Claim no more, let running jobs end within the drain timeout, put the rest back."""
@@ -152,9 +156,8 @@ class Worker:
             self._observer.trouble(spec.name, shared.warning)
         actors = [
             _actor(self._exchange.run(), "exchange"),
-            _actor(self._wakeup.run(), "wake-up"),
+            _actor(self._watchdog.run(), "watchdog"),
             _actor(self._recovery.run(), "recovery"),
-            _actor(self.health.pulse(self._queue.store), "pulse"),
         ]
         ends = [_actor(self._stopping.wait(), "stop")]
         if burst:

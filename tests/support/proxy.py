@@ -68,6 +68,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
         self._traps: list[Caught] = []
+        self._swallowed: set[bytes] = set()
 
     @property
     def url(self) -> str:
@@ -89,6 +90,17 @@ class Proxy:
     def catch_reply(self, needle: bytes) -> Caught:
         """Hold back the next reply that has *needle* in it, whoever asked for it and when."""
         return self._lay(Caught(needle, in_reply=True))
+
+    def swallow(self, needle: bytes) -> None:
+        """Let each connection fall silent that brings a request with *needle* from now on.
+
+        What it brings is never forwarded, not even when new connections are served again.
+        """
+        self._swallowed.add(needle)
+
+    def swallow_no_more(self) -> None:
+        """Serve new connections again."""
+        self._swallowed.clear()
 
     def _lay(self, trap: Caught) -> Caught:
         self._traps.append(trap)
@@ -150,6 +162,8 @@ class Proxy:
         while chunk := await reader.read(65_536):
             await self._passable()
             for request in _whole(requests, chunk):
+                if any(_contains(request, needle) for needle in self._swallowed):
+                    await asyncio.Event().wait()
                 asked.append(self._sprung(request, in_reply=False))
             upstream.write(chunk)
             await upstream.drain()

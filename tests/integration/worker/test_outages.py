@@ -163,10 +163,10 @@ async def test_replies_lost_one_after_another_under_load_lose_no_job(
     async with running_proxy(valkey.port) as proxy:
         app = make_app(count, url=proxy.url)
         receipts = await count.dispatch_many([Number(n=n) for n in range(600)])
-        async with running_worker(app, "default") as (worker, recorder):
+        async with running_worker(app, "default") as (_, recorder):
             for completed in range(50, 400, 50):
                 await recorder.wait_for("job_completed", completed)
-                lost = proxy.catch(worker._scripts._exchange.sha.encode())
+                lost = proxy.catch_reply(b'"n":')
                 await asyncio.wait_for(lost.answered.wait(), 10)
                 lost.cut()
             await recorder.wait_for("job_completed", 600, deadline=20)

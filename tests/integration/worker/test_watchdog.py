@@ -1,0 +1,152 @@
+"""A worker whose fetch gets no answer is noticed, rebuilt, and ended where that is in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from bullq import QueueSpec, StoreUnavailable, job
+from bullq.jobs.dispatching import DispatchOptions
+from tests.conftest import AppFactory
+from tests.support.proxy import running_proxy
+from tests.support.servers import RedisServer
+from tests.support.workers import Recorder, running_worker
+
+ONE = QueueSpec(name="one", concurrency=1)
+CLAIMS = b"EVALSHA"  # on no connection but the one that fetches
+LISTENS = b"BZPOPMIN"
+
+
+class Hold(BaseModel):
+    seconds: float = 0.0
+
+
+@job(queue="one", name="hold", attempts=1)
+async def hold(data: Hold) -> str:
+    await asyncio.sleep(data.seconds)
+    return "done"
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bullq.store.connection.CONNECT_TIMEOUT", 0.4)
+    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.4)
+    monkeypatch.setattr("bullq.worker.wakeup.LONGEST_BLOCK", 0.4)
+    monkeypatch.setattr("bullq.worker.wakeup._ANSWER_MARGIN", 0.4)
+    monkeypatch.setattr("bullq.worker.wakeup._STEP", 1.0)
+    monkeypatch.setattr("bullq.worker.watchdog._TICK", 0.2)
+
+
+async def test_answers_elsewhere_are_no_progress(
+    make_app: AppFactory, valkey: RedisServer, tmp_path: Path
+) -> None:
+    """Only the connection that fetches is cut off: PING, and the listener, are answered."""
+    beat = tmp_path / "beat"
+    async with running_proxy(valkey.port) as proxy:
+        app = make_app(hold, queues=[ONE], url=proxy.url, BULLQ_HEARTBEAT_FILE=beat)
+        direct = make_app(hold, queues=[ONE])
+        async with running_worker(app, "one") as (worker, recorder):
+            await (await hold.dispatch(Hold())).result(timeout=10)
+            proxy.swallow(CLAIMS)
+            await recorder.wait_for("redis_lost")
+            receipt = await direct.dispatcher.dispatch(hold, Hold(), DispatchOptions())
+            last = beat.stat().st_mtime
+            for _ in range(4):
+                await app.store.check()
+                await asyncio.sleep(0.3)  # what is to be seen is that nothing comes in a while
+            assert worker.health.is_lost
+            assert worker.health.silent_for > 1.2
+            assert beat.stat().st_mtime == last
+            assert not recorder.all("redis_back")
+            proxy.swallow_no_more()
+            assert await receipt.result(timeout=5) == "done"
+            await recorder.wait_for("redis_back")
+            assert worker.health.silent_for < 1
+
+
+async def test_a_fetch_that_is_never_answered_ends_the_worker(
+    make_app: AppFactory, valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bullq.worker.worker._SETTLE_DEADLINE", 0.4)
+    async with running_proxy(valkey.port) as proxy:
+        app = make_app(hold, queues=[ONE], url=proxy.url)
+        worker = app.worker("one", recorder := Recorder(), max_outage=1.5)
+        running = asyncio.create_task(worker.run())
+        await recorder.wait_for("worker_started")
+        await (await hold.dispatch(Hold())).result(timeout=10)
+        proxy.swallow(CLAIMS)
+        with pytest.raises(StoreUnavailable, match=r"on [2-9] new connections.* started anew"):
+            await asyncio.wait_for(running, 12)
+        await app.store.check()  # which is answered all the while
+        assert len(recorder.all("redis_lost")) == 1
+        assert not recorder.all("redis_back")
+
+
+async def test_a_listener_that_hangs_for_whatever_reason_is_replaced(
+    make_app: AppFactory, valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own deadline is taken away, as if a library kept it from ending."""
+    monkeypatch.setattr("bullq.worker.wakeup._ANSWER_MARGIN", 3600)
+    monkeypatch.setattr("bullq.worker.watchdog._STUCK", 0.8)
+    async with running_proxy(valkey.port) as proxy:
+        app, _direct = make_app(hold, queues=[ONE], url=proxy.url), make_app(hold, queues=[ONE])
+        async with running_worker(app, "one") as (_, recorder):
+            await (await hold.dispatch(Hold())).result(timeout=10)
+            proxy.swallow(LISTENS)
+            await recorder.wait_for("redis_lost")
+            proxy.swallow_no_more()
+            await recorder.wait_for("redis_back")
+            began = time.monotonic()
+            assert await (await hold.dispatch(Hold())).result(timeout=5) == "done"
+            assert time.monotonic() - began < 1
+
+
+async def test_a_worker_that_cannot_listen_asks_the_queue_all_the_same(
+    make_app: AppFactory, valkey: RedisServer
+) -> None:
+    async with running_proxy(valkey.port) as proxy:
+        app, _direct = make_app(hold, queues=[ONE], url=proxy.url), make_app(hold, queues=[ONE])
+        async with running_worker(app, "one", max_outage=1.5) as (worker, recorder):
+            await (await hold.dispatch(Hold())).result(timeout=10)
+            proxy.swallow(b"SETNAME")
+            proxy.swallow(LISTENS)
+            await recorder.wait_for("redis_lost")
+            for _ in range(2):
+                assert await (await hold.dispatch(Hold())).result(timeout=5) == "done"
+                assert worker.health.silent_for < 1.5
+            # No connection was opened meanwhile that would explain it.
+            assert not recorder.all("redis_back")
+
+
+async def test_a_worker_whose_slots_are_taken_is_ready(
+    make_app: AppFactory, tmp_path: Path
+) -> None:
+    beat = tmp_path / "beat"
+    app = make_app(hold, queues=[ONE], BULLQ_HEARTBEAT_FILE=beat)
+    async with running_worker(app, "one", max_outage=1) as (worker, recorder):
+        receipt = await hold.dispatch(Hold(seconds=2.2))
+        await recorder.wait_for("job_started")
+        await asyncio.sleep(2)  # longer than an outage may take; the job still runs
+        assert worker.health.silent_for < 1
+        assert time.time() - beat.stat().st_mtime < 2
+        assert await receipt.result(timeout=5) == "done"
+        assert not recorder.all("redis_lost")
+
+
+async def test_a_process_that_was_stopped_for_a_while_is_not_ended_for_it(
+    make_app: AppFactory,
+) -> None:
+    app = make_app(hold, queues=[ONE])
+    async with running_worker(app, "one", max_outage=1.5) as (worker, recorder):
+        await (await hold.dispatch(Hold())).result(timeout=10)
+        seen = worker.health.last_answer
+        while worker.health.last_answer == seen:  # noqa: ASYNC110 - nothing tells of its pulse
+            await asyncio.sleep(0.05)
+        await asyncio.wait_for(worker._exchange.idle.wait(), 10)
+        time.sleep(2)  # noqa: ASYNC251 - as a suspended machine does
+        assert await (await hold.dispatch(Hold())).result(timeout=5) == "done"
+        assert not recorder.all("worker_stopping")
