@@ -19,23 +19,26 @@
     KEYS[11] marker
     KEYS[12] base: what every key of the queue begins with, the final ':' included
 
-    ARGV[1]  msgpack list of settlements, each a map:
+    ARGV[1]  msgpack list of settlements, each a list of
                verb    'finish' | 'retry' | 'delay' | 'return' | 'discard'
                id      job id
                token   the lock's token
-               fields  msgpacked flat list of fields to set on the job, or absent
+               fields  msgpacked flat list of fields to set on the job, or false
              and by verb:
-               finish  target 'completed' | 'failed', property 'returnvalue' | 'failedReason',
-                       value, options (msgpacked, as moveToFinished takes them),
-                       attempts (how many there are in all), keep (0: remove the job, -1: keep
-                       all, absent: trim the finished jobs), run (the number that neighbours
-                       with the same trimming share: its last one trims for all)
+               finish  number of its terms in ARGV[2]; run (the number that neighbours on the
+                       same terms share: its last one trims the finished jobs for all); value
                retry   push 'LPUSH' | 'RPUSH'
                delay   delay (ms), skipAttempt '1' | '0'
     ARGV[2]  msgpack map of the claim:
+               terms         list of the terms on which jobs finish, each a map: target
+                             'completed' | 'failed'; property 'returnvalue' | 'failedReason';
+                             options (keepJobs, attempts, fpof, cpof, idof, rdof, as
+                             moveToFinished takes them); keep (0: remove the job, -1: keep all,
+                             absent: trim the finished jobs)
                tokens        one per job wanted
                lockDuration  ms
                limiter       {max, duration (ms)}, or absent
+               metrics       for how many minutes back finished jobs are counted, or absent
                name          the worker's name
                resent        true when an earlier call with these tokens went unanswered:
                              what it claimed is found by its locks and given again
@@ -68,74 +71,93 @@ local function refused(...)
   return type(answer) == "table" and answer.err
 end
 
+local meta = redis.call("HMGET", META, "paused", "concurrency", "max", "opts.maxLenEvents")
+
 --- @include plainFinish
 --- @include plainClaim
 
 local settle = {}
 
-function settle.finish(job, jobKey)
+function settle.finish(jobKey, id, token, fields, number, _, value)
+  local terms = claim.terms[number]
+  local options = {token = token, maxMetricsSize = claim.metrics or ""}
+  for name, option in pairs(terms.options) do
+    options[name] = option
+  end
   return moveToFinished(
     {WAIT, ACTIVE, PRIORITIZED, EVENTS, STALLED, LIMITER, DELAYED, PAUSED, META, PC,
-      BASE .. job.target, jobKey, BASE .. "metrics:" .. job.target, MARKER},
-    {job.id, now, job.property, job.value, job.target, "", BASE, job.options, job.fields})
+      BASE .. terms.target, jobKey, BASE .. "metrics:" .. terms.target, MARKER},
+    {id, now, terms.property, value, terms.target, "", BASE, cmsgpack.pack(options), fields or nil})
 end
 
-function settle.retry(job, jobKey)
+function settle.retry(jobKey, id, token, fields, push)
   return retryJob(
     {ACTIVE, WAIT, PAUSED, jobKey, META, EVENTS, DELAYED, PRIORITIZED, PC, MARKER, STALLED},
-    {BASE, now, job.push, job.id, job.token, job.fields})
+    {BASE, now, push, id, token, fields or nil})
 end
 
-function settle.delay(job, jobKey)
+function settle.delay(jobKey, id, token, fields, delay, skipAttempt)
   return moveToDelayed(
     {MARKER, ACTIVE, PRIORITIZED, DELAYED, jobKey, EVENTS, META, STALLED, WAIT, LIMITER, PC},
-    {BASE, now, job.id, job.token, job.delay, job.skipAttempt, job.fields or "", "0"})
+    {BASE, now, id, token, delay, skipAttempt, fields or "", "0"})
 end
 
-settle["return"] = function(job, jobKey)
+settle["return"] = function(jobKey, id, token)
   return moveJobFromActiveToWait(
     {ACTIVE, WAIT, STALLED, PAUSED, META, LIMITER, PRIORITIZED, MARKER, EVENTS},
-    {job.id, job.token, jobKey})
+    {id, token, jobKey})
 end
 
 -- An id without a job: claiming it has made a hash of nothing but the claim's own fields.
-function settle.discard(job, jobKey)
-  if redis.call("GET", jobKey .. ":lock") ~= job.token then
+function settle.discard(jobKey, id, token)
+  if redis.call("GET", jobKey .. ":lock") ~= token then
     return -6
   end
   redis.call("DEL", jobKey, jobKey .. ":lock")
-  redis.call("SREM", STALLED, job.id)
-  redis.call("LREM", ACTIVE, -1, job.id)
-  redis.call("XADD", EVENTS, "*", "event", "removed", "jobId", job.id, "prev", "active")
+  redis.call("SREM", STALLED, id)
+  redis.call("LREM", ACTIVE, -1, id)
+  redis.call("XADD", EVENTS, "*", "event", "removed", "jobId", id, "prev", "active")
   return 0
 end
 
 -- A write of nothing: a server that refuses writes (a replica, a full disk) refuses the whole call
--- here. Met later, its refusal would be taken for the answer to one settlement.
-redis.call("DEL", BASE)
+-- here. Met below, its refusal would be taken for the answer to one settlement.
+local probed = false
+local function probe()
+  if not probed then
+    redis.call("DEL", BASE)
+  end
+  probed = true
+end
+
+local function settleOne(verb, id, ...)
+  probe()
+  local ok, answer = pcall(settle[verb], BASE .. id, id, ...)
+  return ok and answer or type(answer) == "table" and answer.err or tostring(answer)
+end
 
 local settlements = cmsgpack.unpack(ARGV[1])
-if claim.plain then
-  trimOncePerRun(settlements)
-end
+local plain = claim.plain and not claim.metrics
+local trimmer = plain and lastOfEachRun(settlements)
 
 local settled = {}
 local lastWasPlain = false
-for index, job in ipairs(settlements) do
-  local jobKey = BASE .. job.id
-  local answer = claim.plain and job.verb == "finish" and plainFinish(job, jobKey)
-  local plain = answer and true
-  if not answer then
-    local ok
-    ok, answer = pcall(settle[job.verb], job, jobKey)
-    if not ok then
-      answer = type(answer) == "table" and answer.err or tostring(answer)
+local index = 1
+while index <= #settlements do
+  local first = index
+  if plain then
+    index = plainFinish(settlements, first, trimmer, settled)
+  end
+  for place = first, index - 1 do
+    lastWasPlain = lastWasPlain or settled[place] >= 0
+  end
+  if index <= #settlements then
+    settled[index] = settleOne(unpack(settlements[index]))
+    if type(settled[index]) == "number" and settled[index] >= 0 then
+      lastWasPlain = false
     end
+    index = index + 1
   end
-  if type(answer) == "number" and answer >= 0 then
-    lastWasPlain = plain
-  end
-  settled[index] = answer
 end
 -- Until the last of them was settled, the others were active: the queue was not drained before.
 if lastWasPlain then
@@ -167,7 +189,7 @@ end
 
 local begin = 1
 if claim.plain then
-  for _, job in ipairs(plainClaim(wanted, claim)) do
+  for _, job in ipairs(plainClaim(wanted)) do
     claimed[#claimed + 1] = job
     begin = begin + 1
   end

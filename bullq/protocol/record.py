@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic_core import from_json
 
-from bullq.protocol.options import decode_options
+from bullq.protocol.terms import JobTerms
 
 
 def to_json(data: Any) -> str:
@@ -34,13 +34,12 @@ class JobRecord:
     Reading a field that is broken raises CorruptRecord; the others stay readable.
     """
 
-    __slots__ = ("_attempts", "_attempts_made", "_options", "fields", "id")
+    __slots__ = ("_attempts_made", "_terms", "fields", "id")
 
     def __init__(self, job_id: str, fields: Mapping[str, str]) -> None:
         self.id = job_id
         self.fields = fields
-        self._options: dict[str, Any] | None = None
-        self._attempts = 0
+        self._terms: JobTerms | None = None
         self._attempts_made = -1
 
     @classmethod
@@ -50,7 +49,9 @@ class JobRecord:
 
     def check(self) -> None:
         """Raise CorruptRecord where what a worker needs to know of the job is broken."""
-        _ = self.attempts, self.attempts_made
+        if (problem := self.terms.problem) is not None:
+            raise CorruptRecord(problem)
+        _ = self.attempts_made
 
     @property
     def exists(self) -> bool:
@@ -68,25 +69,27 @@ class JobRecord:
         return self.fields.get("data", "{}")
 
     @property
+    def terms(self) -> JobTerms:
+        """What the job's options mean for a worker; reading them never fails."""
+        if self._terms is None:
+            self._terms = JobTerms.read(self.fields.get("opts") or "{}", self.id)
+        return self._terms
+
+    @property
     def options(self) -> dict[str, Any]:
-        """The job's options under their long names."""
-        if self._options is None:
-            stored = self._json("opts", "{}")
-            if not isinstance(stored, dict):
-                raise CorruptRecord(f"the job's options are no JSON object but {stored!r}")
-            self._options = decode_options(stored)
-        return self._options
+        """The job's options under their long names, without its id."""
+        terms = self.terms
+        if terms.options is None:
+            raise CorruptRecord(terms.problem)
+        return terms.options
 
     @property
     def attempts(self) -> int:
         """How often the job may be tried in all; 1 where its options do not say."""
-        if not self._attempts:
-            value = self.options.get("attempts") or 1
-            counts = isinstance(value, int | float) and not isinstance(value, bool)
-            if not counts or not abs(value) < 2**53:  # NaN and infinity are not, either
-                raise CorruptRecord(f"the job's option 'attempts' is no number but {value!r}")
-            self._attempts = max(1, int(value))
-        return self._attempts
+        terms = self.terms
+        if terms.problem is not None:
+            raise CorruptRecord(terms.problem)
+        return terms.attempts
 
     @property
     def attempts_made(self) -> int:

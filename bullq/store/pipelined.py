@@ -42,6 +42,9 @@ class Scripting(Protocol):
         ...
 
 
+UnknownScript = NoScriptError
+"""What is heard from a server that does not know a script by its hash."""
+
 _TIME_TO_READ = 0.01
 """Seconds for what has come already to be read."""
 
@@ -194,6 +197,7 @@ class KeyedScript:
     """A script that always runs on the same keys: only its arguments are packed at each call."""
 
     def __init__(self, script: Script, keys: Sequence[str], arguments: int) -> None:
+        self.sha = script.sha
         self._connection = script.connection
         count = b"*%d\r\n" % (3 + len(keys) + arguments)
         names = b"".join(map(_part, [str(len(keys)).encode(), *(key.encode() for key in keys)]))
@@ -210,7 +214,7 @@ class KeyedScript:
     def begin(self, waiter: Waiter, *args: bytes) -> bool:
         """Run the script if there is a connection, as PipelinedConnection.begin does.
 
-        *waiter* hears NoScriptError from a server that does not know the script, and has then to
+        *waiter* hears UnknownScript from a server that does not know the script, and has then to
         call it the other way.
         """
         return self._connection.begin(self._by_sha + b"".join(map(_part, args)), waiter)

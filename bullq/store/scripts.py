@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgpack
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import redis
 
     from bullq.protocol.keys import QueueKeys
-    from bullq.protocol.options import KeepJobs
-    from bullq.store.pipelined import Scripting
+    from bullq.protocol.terms import FinishTerms
+    from bullq.store.pipelined import PipelinedConnection, Waiter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Settlement:
     """A job's next state, as the worker that holds its lock (*token*) wants it recorded.
 
@@ -30,61 +30,25 @@ class Settlement:
 
     job_id: str
     token: str
-    fields: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, str]
 
-    def packed(self) -> dict[str, Any]:
-        """Give the map that lua/exchange-12.lua reads."""
-        settlement: dict[str, Any] = {
-            "verb": self.verb,
-            "id": self.job_id,
-            "token": self.token,
-        }
-        if self.fields:
-            settlement["fields"] = _packed([part for pair in self.fields.items() for part in pair])
-        return settlement
+    def packed(self) -> list[Any]:
+        """Give the list that lua/exchange-12.lua reads."""
+        return [self.verb, self.job_id, self.token, _flat(self.fields)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Finish(Settlement):
-    """The job has ended: 'completed' with its result as JSON, or 'failed' with the reason.
-
-    *attempts* is how many there are in all; *keep* says which finished jobs to keep, and
-    *parent* what a failed child does to its parent (BullMQ's fpof, cpof, idof, rdof).
-    """
+    """The job has ended: 'completed' with its result as JSON, or 'failed' with the reason."""
 
     verb: ClassVar[str] = "finish"
 
     completed: bool
     value: str
-    keep: KeepJobs
-    attempts: int
-    parent: dict[str, bool]
-
-    def packed(self) -> dict[str, Any]:
-        """Give the map that lua/exchange-12.lua reads."""
-        options = {
-            "token": self.token,
-            "keepJobs": self.keep,
-            "attempts": self.attempts,
-            "maxMetricsSize": "",
-            **self.parent,
-        }
-        return {
-            **Settlement.packed(self),
-            "target": "completed" if self.completed else "failed",
-            "property": "returnvalue" if self.completed else "failedReason",
-            "value": self.value,
-            "options": _packed(options),
-            "attempts": self.attempts,
-        }
-
-    @property
-    def trims(self) -> bool:
-        """Whether the retention can ask for older jobs to be removed."""
-        return self.keep.get("count", -1) > 0 or "age" in self.keep
+    terms: FinishTerms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Retry(Settlement):
     """The attempt has failed, and the next one may begin at once."""
 
@@ -92,12 +56,12 @@ class Retry(Settlement):
 
     lifo: bool = False
 
-    def packed(self) -> dict[str, Any]:
-        """Give the map that lua/exchange-12.lua reads."""
-        return {**Settlement.packed(self), "push": "RPUSH" if self.lifo else "LPUSH"}
+    def packed(self) -> list[Any]:
+        """Give the list that lua/exchange-12.lua reads."""
+        return [*Settlement.packed(self), "RPUSH" if self.lifo else "LPUSH"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Delay(Settlement):
     """The job goes on *delay_ms* from now; *skip_attempt* where this was no failed attempt."""
 
@@ -106,57 +70,64 @@ class Delay(Settlement):
     delay_ms: int
     skip_attempt: bool = False
 
-    def packed(self) -> dict[str, Any]:
-        """Give the map that lua/exchange-12.lua reads."""
-        return {
-            **Settlement.packed(self),
-            "delay": str(self.delay_ms),
-            "skipAttempt": "1" if self.skip_attempt else "0",
-        }
+    def packed(self) -> list[Any]:
+        """Give the list that lua/exchange-12.lua reads."""
+        skip = "1" if self.skip_attempt else "0"
+        return [*Settlement.packed(self), str(self.delay_ms), skip]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Return(Settlement):
     """The job goes back to the front of the queue as if it had not been picked up."""
 
     verb: ClassVar[str] = "return"
 
+    fields: dict[str, str] = field(default_factory=dict, init=False)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True)
 class Discard(Settlement):
     """The id has no job: take it out of the queue."""
 
     verb: ClassVar[str] = "discard"
 
+    fields: dict[str, str] = field(default_factory=dict, init=False)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """How many jobs are wanted, one per token, and under which terms."""
+    """How many jobs are wanted, one per token, and under which terms.
+
+    *metrics* is for how many minutes back finished jobs are counted, None for not at all;
+    *resent* that an earlier call with these tokens went unanswered; *plain* that the shorter ways
+    are open; *now_ms* is the time to go by, None for the server's.
+    """
 
     tokens: Sequence[str]
     lock_duration_ms: int
     worker: str
     limiter: dict[str, int] | None = None
+    metrics: int | None = None
     resent: bool = False
     plain: bool = False
     now_ms: int | None = None
 
-    def packed(self) -> bytes:
+    def map(self) -> dict[str, Any]:
         """Give the map that lua/exchange-12.lua reads."""
         claim = {
-            "tokens": list(self.tokens),
+            "tokens": self.tokens,
             "lockDuration": self.lock_duration_ms,
             "name": self.worker,
             "limiter": self.limiter,
+            "metrics": self.metrics,
             "resent": self.resent,
             "plain": self.plain,
             "now": self.now_ms,
         }
-        return _packed({key: value for key, value in claim.items() if value})
+        return {key: value for key, value in claim.items() if value}
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A job that is now ours: *token* is its lock's."""
 
     record: JobRecord
@@ -209,27 +180,23 @@ _STALLED_KEYS = (
 class WorkerScripts:
     """The scripts a worker of one queue runs, on the connection it gives them."""
 
-    def __init__(self, client: Scripting, keys: QueueKeys) -> None:
+    def __init__(self, client: PipelinedConnection, keys: QueueKeys) -> None:
         self._keys = keys
-        self._exchange = client.register_script(script("exchange-12"))
+        names = [keys.key(name) for name in _EXCHANGE_KEYS]
+        self._exchange = client.register_script(script("exchange-12")).on(names, arguments=2)
         self._stalled = client.register_script(official("moveStalledJobsToWait-9"))
         self._add_log = client.register_script(official("addLog-2"))
         self._progress = client.register_script(official("updateProgress-3"))
 
     async def exchange(self, settlements: Sequence[Settlement], claim: Claim) -> Exchanged:
         """Settle jobs that have ended and claim new ones (lua/exchange-12.lua)."""
-        raw: Any = await self._exchange(
-            keys=[self._keys.key(name) for name in _EXCHANGE_KEYS],
-            args=[_packed(_maps(settlements)), claim.packed()],
-        )
-        server_ms, answers, claimed, limited_for_ms, next_delayed = raw
-        return Exchanged(
-            int(server_ms),
-            answers,
-            [Claimed(JobRecord.from_flat(id_, flat), token) for id_, token, flat in claimed],
-            int(limited_for_ms),
-            int(next_delayed),
-        )
+        return exchanged(await self._exchange(*_arguments(settlements, claim)))
+
+    def begin_exchange(
+        self, settlements: Sequence[Settlement], claim: Claim, waiter: Waiter
+    ) -> bool:
+        """Begin to exchange, if there is a connection: *waiter* hears what `exchanged` reads."""
+        return self._exchange.begin(waiter, *_arguments(settlements, claim))
 
     async def move_stalled_jobs_to_wait(
         self, max_stalled_count: int, interval_ms: int, now_ms: int
@@ -264,24 +231,62 @@ class WorkerScripts:
         return int(answer or 0)
 
 
-def _maps(settlements: Sequence[Settlement]) -> list[dict[str, Any]]:
-    """Give the settlements' maps, and say how each finish has to trim the finished jobs.
+def exchanged(raw: Any) -> Exchanged:
+    """Read what lua/exchange-12.lua answers."""
+    server_ms, answers, claimed, limited_for_ms, next_delayed = raw
+    return Exchanged(
+        int(server_ms),
+        answers,
+        [Claimed(JobRecord.from_flat(id_, flat), token) for id_, token, flat in claimed],
+        limited_for_ms and int(limited_for_ms),
+        next_delayed and int(next_delayed),
+    )
 
-    Of neighbours with the same retention, a run, only the last one has to trim: it removes all
-    that the others would have.
+
+def _arguments(settlements: Sequence[Settlement], claim: Claim) -> tuple[bytes, bytes]:
+    """Pack what lua/exchange-12.lua takes.
+
+    The terms on which jobs finish are sent once each. Of neighbours with the same terms, a run,
+    only the last one has to trim the finished jobs: it removes all that the others would have.
     """
-    maps = [settlement.packed() for settlement in settlements]
+    terms: list[Any] = []
+    numbers: dict[tuple[int, bool], int] = {}
     run, before = 0, None
-    for settlement, packed in zip(settlements, maps, strict=True):
-        if isinstance(settlement, Finish) and settlement.trims:
-            terms = (settlement.completed, settlement.keep)
-            run += terms != before
-            packed["run"], before = run, terms
+    packed = []
+    for one in settlements:
+        if not isinstance(one, Finish):
+            packed.append(one.packed())
+            before = None
             continue
-        if isinstance(settlement, Finish):
-            packed["keep"] = 0 if settlement.keep.get("count") == 0 else -1
-        before = None
-    return maps
+        same = (id(one.terms), one.completed)
+        if same != before:
+            run, before = run + 1, same
+        if (number := numbers.get(same)) is None:
+            terms.append(_finish_terms(one))
+            number = numbers[same] = len(terms)
+        packed.append(["finish", one.job_id, one.token, _flat(one.fields), number, run, one.value])
+    given = claim.map()
+    if terms:
+        given["terms"] = terms
+    return _packed(packed), _packed(given)
+
+
+def _finish_terms(finish: Finish) -> dict[str, Any]:
+    terms = finish.terms
+    options = {"keepJobs": terms.keep, "attempts": terms.attempts, **terms.parent}
+    known: dict[str, Any] = {
+        "target": "completed" if finish.completed else "failed",
+        "property": "returnvalue" if finish.completed else "failedReason",
+        "options": options,
+    }
+    if not terms.trims:
+        known["keep"] = 0 if terms.keep.get("count") == 0 else -1
+    return known
+
+
+def _flat(fields: dict[str, str]) -> bytes | bool:
+    """Pack fields as the official scripts take them: names and values in turn."""
+    return _packed([part for pair in fields.items() for part in pair]) if fields else False
 
 
 class LockScripts:

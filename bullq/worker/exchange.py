@@ -6,13 +6,14 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bullq.errors import StoreUnavailable
 from bullq.protocol.codes import LOST_OWNERSHIP
-from bullq.store.scripts import Claim, Claimed, Exchanged, Return, Settlement
+from bullq.store.pipelined import UnknownScript
+from bullq.store.scripts import Claim, Claimed, Exchanged, Return, Settlement, exchanged
 
 if TYPE_CHECKING:
     from bullq.queues.queue import JobQueue
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST_PER_CALL = 50
 """Jobs settled, and jobs claimed, in one call at most: it holds Redis for about 2 ms."""
+
+MOST_CALLS = 2
+"""Calls under way at most: while Redis serves one, jobs of the other run."""
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 0.5  # seconds between attempts while Redis does not serve
 
@@ -32,11 +36,13 @@ Report = Callable[["int | str"], None]
 
 
 class Exchange:
-    """Settles and claims in the same call, one call at a time, while jobs run.
+    """Settles and claims in the same call while jobs run.
 
     It never claims without a free slot. A queue with jobs is asked for twice as many each time,
     so that one lone job costs three calls at any concurrency; an empty one is asked again when
-    its marker says so (wakeup.py) or a job of ours has ended.
+    its marker says so (wakeup.py) or a job of ours has ended. A call goes out as soon as there
+    is something to say: at once when an answer has come, and at the end of the event loop's turn
+    when jobs have ended, so that those which end together travel together.
     """
 
     def __init__(
@@ -55,13 +61,16 @@ class Exchange:
         self._scripts = scripts
         self._claim = claim
         self._concurrency = concurrency
+        self._most = min(MOST_PER_CALL, -(-concurrency // MOST_CALLS))
         self._on_claimed = on_claimed
         self._on_answered = on_answered
         self._health = health
+        self._loop = asyncio.get_running_loop()
         self._pending: deque[tuple[Settlement, Report]] = deque()
-        self._under_way = False
-        self._wake = asyncio.Event()
-        self._wake.set()
+        self._calls: set[_Call] = set()
+        self._again: set[asyncio.Task[None]] = set()
+        self._ended: asyncio.Future[None] | None = None
+        self._is_due = False
         self._budget = 1
         self._running = 0
         self._claiming = True
@@ -77,12 +86,12 @@ class Exchange:
     @property
     def is_quiet(self) -> bool:
         """Whether nothing waits to be recorded and no call is under way, which may claim jobs."""
-        return not self._pending and not self._under_way
+        return not self._pending and not self._calls
 
     @property
     def is_limited(self) -> bool:
         """Whether the queue's rate limit lets no job begin now."""
-        return asyncio.get_running_loop().time() < self._limited_until
+        return self._loop.time() < self._limited_until
 
     def server_ms(self) -> int:
         """Give the server's time in ms since the epoch, as well as it is known here."""
@@ -93,30 +102,32 @@ class Exchange:
         self._pending.append((settlement, report))
         if frees_slot:
             self._running -= 1
-        self._wake.set()
+        if self._running:
+            self._soon()
+        else:
+            self._exchange()  # nothing runs that could end in the same turn
 
     def free_slot(self) -> None:
         """Note that a job ended of which there is nothing to record."""
         self._running -= 1
-        self._wake.set()
+        self._soon()
 
     def look(self) -> None:
         """Ask the queue for a job: there may be one."""
         self._budget = max(self._budget, 1)
-        self._wake.set()
+        self._soon()
 
     def expect(self, due_ms: int) -> None:
         """Ask the queue when a delayed job is due (server ms), to the millisecond.
 
         Redis itself ends a blocking read only at its next tick, up to 100 ms late.
         """
-        loop = asyncio.get_running_loop()
-        due = loop.time() + max(0.001, (due_ms - self.server_ms()) / 1000)
-        if self._alarm is not None and loop.time() < self._alarm.when() <= due:
+        due = self._loop.time() + max(0.001, (due_ms - self.server_ms()) / 1000)
+        if self._alarm is not None and self._loop.time() < self._alarm.when() <= due:
             return
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = loop.call_at(due, self.look)
+        self._alarm = self._loop.call_at(due, self.look)
 
     def has_free_slot(self) -> bool:
         """Tell whether another job could run."""
@@ -133,68 +144,118 @@ class Exchange:
         self.look()
 
     async def run(self) -> None:
-        """Exchange for as long as there is something to settle or to claim, then wait."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._pending or self._wanted():
-                await self._once()
+        """Exchange until cancelled; raise what no exchange can cope with."""
+        self._ended = self._loop.create_future()
+        self._soon()
+        try:
+            await self._ended
+        finally:
+            self._ended = None
+            for task in self._again:
+                task.cancel()
 
-    def _wanted(self) -> int:
+    def _soon(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._exchange)
+
+    def _exchange(self) -> None:
+        """Begin calls for as long as there is something to settle or to claim."""
+        self._is_due = False
+        if self._ended is None or self._ended.done():
+            return
+        while len(self._calls) < MOST_CALLS and (self._pending or self._is_worth_a_claim()):
+            self._begin()
+
+    def _is_worth_a_claim(self) -> bool:
+        """Whether to claim now, and not with what is settled next: many small calls cost more."""
+        return self._wanted() >= (self._most if self._calls else 1)
+
+    def _wanted(self, at_least: int = 0) -> int:
         if not self.has_free_slot() or self.is_limited:
             return 0
-        return min(self._budget, self._concurrency - self._running, MOST_PER_CALL)
+        asked_for = sum(call.wanted for call in self._calls)
+        budget = max(self._budget - asked_for, at_least)
+        return min(budget, self._concurrency - self._running, self._most)
 
-    async def _once(self) -> None:
+    def _begin(self) -> None:
         self.idle.clear()
         batch = [self._pending.popleft() for _ in range(min(len(self._pending), MOST_PER_CALL))]
-        if batch:
-            # The end of a job can be what the next one waited for (global concurrency).
-            self._budget = max(self._budget, 1)
-        wanted = self._wanted()
-        claim = replace(self._claim, tokens=self._new_tokens(wanted))
+        # The end of a job can be what the next one waited for (global concurrency).
+        wanted = self._wanted(at_least=1 if batch else 0)
         # Claimed slots count as taken while the call is under way.
         self._running += wanted
-        self._under_way = True
-        exchanged = await self._call([settlement for settlement, _ in batch], claim)
-        self._under_way = False
-        self._running -= wanted - len(exchanged.claimed)
-        for (_, report), answer in zip(batch, exchanged.answers, strict=True):
-            report(answer)
-        self._note(exchanged, wanted)
-        # What goes back goes newest first, so that the oldest comes next again.
-        for claimed in exchanged.claimed if self._claiming else reversed(exchanged.claimed):
-            self._hand_over(claimed)
-        self._on_answered()
+        call = _Call(self, batch, replace(self._claim, tokens=self._new_tokens(wanted)), wanted)
+        self._calls.add(call)
+        if not self._scripts.begin_exchange(call.settlements, call.claim, call):
+            self._repeat(call)
 
-    def _note(self, exchanged: Exchanged, wanted: int) -> None:
-        self._server_offset_ms = exchanged.server_ms - time.monotonic() * 1000
+    def answered(self, call: _Call, answer: Exchanged) -> None:
+        """Take what a call of ours gave."""
+        self._calls.discard(call)
+        try:
+            self._health.answered()
+            self._running -= call.wanted - len(answer.claimed)
+            for (_, report), one in zip(call.batch, answer.answers, strict=True):
+                report(one)
+            self._note(answer, call.wanted)
+            # What goes back goes newest first, so that the oldest comes next again.
+            for claimed in answer.claimed if self._claiming else reversed(answer.claimed):
+                self._hand_over(claimed)
+            self._on_answered()
+            self._exchange()
+        except Exception as error:  # noqa: BLE001 - the worker ends by it
+            self.fail(error)
+
+    def failed(self, call: _Call, error: Exception) -> None:
+        """Take it that a call of ours was not answered, or not executed."""
+        self._repeat(call, error)
+
+    def fail(self, error: BaseException) -> None:
+        """End the exchange by what it cannot cope with."""
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(error)
+
+    def _note(self, answer: Exchanged, wanted: int) -> None:
+        self._server_offset_ms = answer.server_ms - time.monotonic() * 1000
         if not wanted:
             return
-        if len(exchanged.claimed) == wanted:
-            self._budget = min(wanted * 2, self._concurrency)
+        if len(answer.claimed) == wanted:
+            self._budget = min(max(self._budget, wanted * 2), self._concurrency)
             return
         self._budget = 0
-        if exchanged.next_delayed:
-            self.expect(exchanged.next_delayed)
-        if exchanged.limited_for_ms:
-            self._limit(exchanged.limited_for_ms / 1000)
+        if answer.next_delayed:
+            self.expect(answer.next_delayed)
+        if answer.limited_for_ms:
+            self._limit(answer.limited_for_ms / 1000)
         elif self._claiming:
             self.idle.set()
 
     def _limit(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._limited_until = loop.time() + min(seconds, _LONGEST_LIMIT)
-        loop.call_at(self._limited_until, self.look)
+        self._limited_until = self._loop.time() + min(seconds, _LONGEST_LIMIT)
+        self._loop.call_at(self._limited_until, self.look)
 
     def _hand_over(self, claimed: Claimed) -> None:
         if self._claiming:
             self._on_claimed(claimed)
         else:
-            back = Return(job_id=claimed.record.id, token=claimed.token)
-            self.settle(back, lambda _: None)
+            self.settle(Return(claimed.record.id, claimed.token), lambda _: None)
 
-    async def _call(self, settlements: Sequence[Settlement], claim: Claim) -> Exchanged:
+    def _repeat(self, call: _Call, error: Exception | None = None) -> None:
+        """Have a call made, or made again, by a task."""
+        task = self._loop.create_task(self._made(call, error), name="bullq exchange again")
+        self._again.add(task)
+        task.add_done_callback(self._again.discard)
+
+    async def _made(self, call: _Call, error: Exception | None) -> None:
+        try:
+            answer = await self._insist(call, error)
+        except Exception as unknown:  # noqa: BLE001 - the worker ends by it
+            self.fail(unknown)
+        else:
+            self.answered(call, answer)
+
+    async def _insist(self, call: _Call, error: Exception | None) -> Exchanged:
         """Make one exchange, again and again until Redis answers.
 
         An unanswered call may have been executed. Sending it again is safe: a claim finds the
@@ -205,23 +266,50 @@ class Exchange:
         while True:
             try:
                 with self._queue.store.errors():
-                    exchanged = await self._scripts.exchange(
-                        settlements, replace(claim, resent=resent)
-                    )
-            except StoreUnavailable as error:
-                self._health.failed(error)
-                resent = resent or error.in_doubt
+                    if error is not None:
+                        raise error
+                    claim = replace(call.claim, resent=resent)
+                    answer = await self._scripts.exchange(call.settlements, claim)
+            except UnknownScript:
+                error = None  # the other way of calling it sends the text
+            except StoreUnavailable as unavailable:
+                error = None
+                self._health.failed(unavailable)
+                resent = resent or unavailable.in_doubt
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LAST_PAUSE)
             else:
-                self._health.answered()
                 if resent:
-                    answers = [0 if one in LOST_OWNERSHIP else one for one in exchanged.answers]
-                    return replace(exchanged, answers=answers)
-                return exchanged
+                    answers = [0 if one in LOST_OWNERSHIP else one for one in answer.answers]
+                    return replace(answer, answers=answers)
+                return answer
 
     def _new_tokens(self, count: int) -> list[str]:
         """Make one lock token per job: jobs that share one cannot be told apart."""
         first = self._token_number + 1
         self._token_number += count
         return [f"{self._token_prefix}:{first + number}" for number in range(count)]
+
+
+class _Call:
+    """One call under way, and who waits for its reply at the connection."""
+
+    __slots__ = ("batch", "claim", "exchange", "settlements", "wanted")
+
+    def __init__(
+        self, exchange: Exchange, batch: list[tuple[Settlement, Report]], claim: Claim, wanted: int
+    ) -> None:
+        self.exchange = exchange
+        self.batch = batch
+        self.settlements = [settlement for settlement, _ in batch]
+        self.claim = claim
+        self.wanted = wanted
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, reply: Any) -> None:
+        self.exchange.answered(self, exchanged(reply))
+
+    def set_exception(self, error: Exception) -> None:
+        self.exchange.failed(self, error)

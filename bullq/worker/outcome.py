@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from bullq.errors import InvalidOptionError, RetryAfter
 from bullq.jobs.retry import Backoff
-from bullq.protocol.options import MAX_DELAY_MS, PARENT_FLAGS, KeepJobs
+from bullq.protocol.options import MAX_DELAY_MS
 from bullq.protocol.record import CorruptRecord, JobRecord
 from bullq.store.scripts import Delay, Finish, Retry, Settlement
 
@@ -21,10 +21,17 @@ _TOLD = "_bullq_trace"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt failed, and whether another one may follow."""
+    """Why an attempt failed, and whether another one may follow.
+
+    It follows after *wait_ms*; None lets the job's options say. *counted* is which failed attempt
+    this is for the policy of retries, None: the job's next. *fields* go on record with it.
+    """
 
     error: BaseException
     retriable: bool = True
+    wait_ms: int | None = None
+    counted: int | None = None
+    fields: dict[str, str] = field(default_factory=dict)
 
     @property
     def reason(self) -> str:
@@ -77,50 +84,35 @@ def _sendable(text: str) -> str:
 
 def completed(record: JobRecord, token: str, result: str) -> Finish:
     """Settle a job that gave *result* (JSON text)."""
-    options = _options(record)
-    return Finish(
-        job_id=record.id,
-        token=token,
-        completed=True,
-        value=result,
-        keep=_keep(options.get("removeOnComplete")),
-        attempts=_attempts(record),
-        parent=_parent(options),
-    )
+    return Finish(record.id, token, {}, completed=True, value=result, terms=record.terms.completed)
 
 
 def failed(record: JobRecord, token: str, failure: Failure) -> Settlement:
     """Settle a failed attempt: try again now or later, or fail the job for good."""
-    options = _options(record)
-    attempts = _attempts(record)
+    terms = record.terms
+    options = terms.options or {}
     wait_ms = None
-    if failure.retriable and record.attempts_made + 1 < attempts:
-        wait_ms = _wait_ms(failure.error, options, record.attempts_made + 1)
+    if failure.retriable:
+        made = failure.counted or record.attempts_made + 1
+        wait_ms = _wait_ms(failure.error, options, made) if made < terms.attempts else None
     fields = {
         "failedReason": failure.reason,
         "stacktrace": json.dumps(_stacktrace(record, options, failure.trace)),
         **_counted(record),
+        **failure.fields,
     }
     if wait_ms is not None:
         return _again(record, token, fields, options, wait_ms)
-    return Finish(
-        job_id=record.id,
-        token=token,
-        fields=fields,
-        completed=False,
-        value=failure.reason,
-        keep=_keep(options.get("removeOnFail")),
-        attempts=attempts,
-        parent=_parent(options),
-    )
+    reason = failure.reason
+    return Finish(record.id, token, fields, completed=False, value=reason, terms=terms.failed)
 
 
 def _again(
     record: JobRecord, token: str, fields: dict[str, str], options: dict[str, Any], wait_ms: int
 ) -> Settlement:
     if wait_ms:
-        return Delay(job_id=record.id, token=token, fields=fields, delay_ms=wait_ms)
-    return Retry(job_id=record.id, token=token, fields=fields, lifo=bool(options.get("lifo")))
+        return Delay(record.id, token, fields, delay_ms=wait_ms)
+    return Retry(record.id, token, fields, lifo=bool(options.get("lifo")))
 
 
 def _wait_ms(error: BaseException, options: dict[str, Any], attempts_made: int) -> int | None:
@@ -156,20 +148,6 @@ def _stacktrace(record: JobRecord, options: dict[str, Any], trace: str) -> list[
     return traces[-limit:] if isinstance(limit, int) and limit > 0 else traces
 
 
-def _options(record: JobRecord) -> dict[str, Any]:
-    try:
-        return record.options
-    except CorruptRecord:
-        return {}
-
-
-def _attempts(record: JobRecord) -> int:
-    try:
-        return record.attempts
-    except CorruptRecord:
-        return 1
-
-
 def _counted(record: JobRecord) -> dict[str, str]:
     """Give a count of attempts that the script can add to, where the stored one is no number."""
     try:
@@ -177,24 +155,3 @@ def _counted(record: JobRecord) -> dict[str, str]:
     except CorruptRecord:
         return {"atm": "0"}
     return {}
-
-
-def _keep(option: Any) -> KeepJobs:
-    """Read removeOnComplete or removeOnFail in all the forms BullMQ has for it."""
-    if option is True:
-        return {"count": 0}
-    given = option if isinstance(option, dict) else {"count": option}
-    # What is no number would end the script after it has taken the job out of 'active'.
-    bounds: KeepJobs = {}
-    for name in ("count", "age", "limit"):
-        if _is_number(given.get(name)):
-            bounds[name] = int(given[name])
-    return bounds or {"count": -1}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
-
-
-def _parent(options: dict[str, Any]) -> dict[str, bool]:
-    return {short: bool(options.get(long)) for short, long in PARENT_FLAGS.items()}

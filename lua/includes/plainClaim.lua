@@ -4,25 +4,62 @@
   Covers a queue that is not paused, not limited in rate or concurrency, and has no delayed job
   due. Leaves what moveToActive leaves, job by job.
 
-    plainClaim(tokens, claim) returns the jobs as {id, token, HGETALL}, as many as `wait` had;
-    none where the queue is not such a one. Whoever calls it asks moveToActive for the rest.
+    plainClaim(tokens) returns the jobs as {id, token, HGETALL}, as many as `wait` had; none where
+    the queue is not such a one. Whoever calls it asks moveToActive for the rest. A field that the
+    claim has changed stands in HGETALL twice, at last as it is now.
 ]]
-local function plainClaim(tokens, claim)
+local function takeWaiting(count)
+  local ids = {}
+  for _, id in ipairs(redis.call("RPOP", WAIT, count) or {}) do
+    -- Older versions kept markers among the ids; moveToActive drops them, too.
+    if string.sub(id, 1, 2) ~= "0:" then
+      ids[#ids + 1] = id
+    end
+  end
+  return ids
+end
+
+-- How often the job has begun, this time included; nil where that has to be counted by Redis.
+local function starts(fields)
+  for place = 1, #fields, 2 do
+    if fields[place] == "ats" then
+      local made = fields[place + 1]
+      return #made < 16 and string.find(made, "^%d+$") and made + 1 or nil
+    end
+  end
+  return 1
+end
+
+local function begun(jobKey)
+  local fields = redis.pcall("HGETALL", jobKey)
+  if fields.err then
+    return {}
+  end
+  local ats = starts(fields)
+  if not ats then
+    redis.call("HSET", jobKey, "processedOn", now, "pb", claim.name)
+    if refused("HINCRBY", jobKey, "ats", 1) then
+      redis.call("HSET", jobKey, "ats", 1)
+    end
+    return redis.call("HGETALL", jobKey)
+  end
+  redis.call("HSET", jobKey, "processedOn", now, "pb", claim.name, "ats", ats)
+  local length = #fields
+  fields[length + 1], fields[length + 2] = "processedOn", now
+  fields[length + 3], fields[length + 4] = "pb", claim.name
+  fields[length + 5], fields[length + 6] = "ats", string.format("%.0f", ats)
+  return fields
+end
+
+local function plainClaim(tokens)
   local claimed = {}
-  local meta = redis.call("HMGET", META, "paused", "concurrency", "max")
   if #tokens == 0 or meta[1] or meta[2] or meta[3] or claim.limiter then
     return claimed
   end
   if #redis.call("ZRANGEBYSCORE", DELAYED, 0, (now + 1) * 0x1000 - 1, "LIMIT", 0, 1) > 0 then
     return claimed
   end
-  local ids = {}
-  for _, id in ipairs(redis.call("RPOP", WAIT, #tokens) or {}) do
-    -- Older versions kept markers among the ids; moveToActive drops them, too.
-    if string.sub(id, 1, 2) ~= "0:" then
-      ids[#ids + 1] = id
-    end
-  end
+  local ids = takeWaiting(#tokens)
   if #ids == 0 then
     return claimed
   end
@@ -32,14 +69,7 @@ local function plainClaim(tokens, claim)
     local jobKey, token = BASE .. id, tokens[index]
     redis.call("SET", jobKey .. ":lock", token, "PX", claim.lockDuration)
     redis.call("XADD", EVENTS, "*", "event", "active", "jobId", id, "prev", "waiting")
-    if refused("HSET", jobKey, "processedOn", now, "pb", claim.name) then
-      claimed[index] = {id, token, {}}
-    else
-      if refused("HINCRBY", jobKey, "ats", 1) then
-        redis.call("HSET", jobKey, "ats", 1)
-      end
-      claimed[index] = {id, token, redis.call("HGETALL", jobKey)}
-    end
+    claimed[index] = {id, token, begun(jobKey)}
   end
   return claimed
 end

@@ -12,6 +12,7 @@ import redis.asyncio
 from bullmq.job import Job as OfficialJob
 
 from bullq.protocol.keys import QueueKeys
+from bullq.store.connection import Store
 from bullq.store.lua import official
 from bullq.store.scripts import Claim, Delay, Exchanged, Finish, Retry, Settlement, WorkerScripts
 
@@ -75,13 +76,16 @@ class Side:
         return {key: rest for key, *rest in rows}
 
 
+@dataclass
 class Ours(Side):
-    """The queue that the exchange drives."""
+    """The queue that the exchange drives, over a connection of its own."""
+
+    store: Store
 
     async def exchange(
         self, settlements: list[Settlement], claim: Claim
     ) -> tuple[list[Any], list[Any], int, int]:
-        scripts = WorkerScripts(self.client, self.keys)
+        scripts = WorkerScripts(self.store.pipelined(), self.keys)
         done: Exchanged = await scripts.exchange(settlements, claim)
         jobs = [(one.record.id, one.token, dict(one.record.fields)) for one in done.claimed]
         return list(done.answers), jobs, done.limited_for_ms, done.next_delayed
@@ -121,10 +125,10 @@ class Theirs(Side):
             target = "completed" if one.completed else "failed"
             options = {
                 "token": one.token,
-                "keepJobs": one.keep,
-                "attempts": one.attempts,
+                "keepJobs": one.terms.keep,
+                "attempts": one.terms.attempts,
                 "maxMetricsSize": "",
-                **one.parent,
+                **one.terms.parent,
             }
             arguments: list[Any] = [
                 *(one.job_id, now, "returnvalue" if one.completed else "failedReason", one.value),

@@ -20,6 +20,8 @@ import redis.asyncio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bullq.protocol.terms import FinishTerms
+from bullq.store.connection import Store
 from bullq.store.lua import fingerprint, is_proven, official
 from bullq.store.scripts import (
     Claim,
@@ -140,6 +142,7 @@ class History:
     tokens: int = 0
     parents: list[str] = field(default_factory=list)
     active: list[tuple[str, str]] = field(default_factory=list)
+    terms: dict[str, FinishTerms] = field(default_factory=dict)
 
     async def add(self, kind: int, choice: int) -> None:
         self.added += 1
@@ -198,21 +201,24 @@ class History:
             case 0 | 1 | 2:
                 completed = verb < 2
                 return Finish(
-                    job_id=job_id,
-                    token=token,
-                    fields={} if completed else fields,
+                    job_id,
+                    token,
+                    {} if completed else fields,
                     completed=completed,
                     value=str(choice),
-                    keep=keep,
-                    attempts=1 + choice % 3,
-                    parent=dict.fromkeys(PARENT_FLAGS, False),
+                    terms=self._terms(keep, 1 + choice % 3),
                 )
             case 3:
-                return Retry(job_id=job_id, token=token, fields=fields, lifo=choice % 2 == 0)
+                return Retry(job_id, token, fields, lifo=choice % 2 == 0)
             case 4:
-                return Delay(job_id=job_id, token=token, fields=fields, delay_ms=choice % 3_000)
+                return Delay(job_id, token, fields, delay_ms=choice % 3_000)
             case _:
-                return Return(job_id=job_id, token=token)
+                return Return(job_id, token)
+
+    def _terms(self, keep: Any, attempts: int) -> FinishTerms:
+        """Give the same object for the same terms, as jobs with the same options have."""
+        made = FinishTerms(keep, attempts, dict.fromkeys(PARENT_FLAGS, False))
+        return self.terms.setdefault(f"{keep} {attempts}", made)
 
     async def disturb(self, kind: int, choice: int) -> None:
         """Do what others do to a queue: pause it, bound it, lose locks, remove jobs."""
@@ -265,7 +271,9 @@ async def live_through(url: str, history: list[tuple[Any, ...]]) -> None:
         ]
         for client in clients:
             await client.flushdb()
-        both = History(Ours(clients[0]), Theirs(clients[1]))
+        store = Store(f"{url.removesuffix('/0')}/14")
+        stack.push_async_callback(store.aclose)
+        both = History(Ours(clients[0], store), Theirs(clients[1]))
         for operation, *arguments in history:
             if operation == "pass":
                 both.now += arguments[0]

@@ -8,6 +8,7 @@ import pytest
 
 from bullq.errors import RetryAfter
 from bullq.protocol.record import JobRecord
+from bullq.protocol.terms import FinishTerms
 from bullq.store.scripts import Delay, Finish, Retry, Settlement
 from bullq.worker.outcome import Failure, completed, failed
 
@@ -44,21 +45,16 @@ class Unprintable(Exception):  # noqa: N818 - named for what it is
 
 def test_a_result_completes_the_job() -> None:
     settlement = completed(record({"attempts": 3, "removeOnComplete": True}), "token", '{"a":1}')
+    terms = FinishTerms(keep={"count": 0}, attempts=3, parent=NO_PARENT)
     assert settlement == Finish(
-        job_id="order-7",
-        token="token",
-        completed=True,
-        value='{"a":1}',
-        keep={"count": 0},
-        attempts=3,
-        parent=NO_PARENT,
+        "order-7", "token", {}, completed=True, value='{"a":1}', terms=terms
     )
 
 
 def test_a_job_of_one_attempt_fails_for_good() -> None:
     settlement = fail_for_good({"removeOnFail": 5})
     assert (settlement.completed, settlement.value) == (False, "no")
-    assert settlement.keep == {"count": 5}
+    assert settlement.terms.keep == {"count": 5}
     assert settlement.fields["failedReason"] == "no"
 
 
@@ -228,7 +224,7 @@ def test_retry_after_spends_an_attempt_and_the_last_one_fails_for_good() -> None
 def test_a_failure_that_no_attempt_can_mend_is_for_good() -> None:
     settlement = fail(record({**FIVE, "backoff": 700}), ValueError("no"), retriable=False)
     assert isinstance(settlement, Finish)
-    assert settlement.attempts == 5
+    assert settlement.terms.attempts == 5
 
 
 @pytest.mark.parametrize(
@@ -249,13 +245,13 @@ def test_a_failure_that_no_attempt_can_mend_is_for_good() -> None:
     ],
 )
 def test_retention_is_read_in_every_form_bullmq_has(option: Any, keep: Any) -> None:
-    assert completed(record({"removeOnComplete": option}), "t", "1").keep == keep
-    assert fail_for_good({"removeOnFail": option}).keep == keep
+    assert completed(record({"removeOnComplete": option}), "t", "1").terms.keep == keep
+    assert fail_for_good({"removeOnFail": option}).terms.keep == keep
 
 
 def test_what_a_failed_child_does_to_its_parent_is_passed_on() -> None:
     for short in NO_PARENT:
-        assert fail_for_good({short: True}).parent == {**NO_PARENT, short: True}
+        assert fail_for_good({short: True}).terms.parent == {**NO_PARENT, short: True}
 
 
 @pytest.mark.parametrize("options", ["{", "[]", '{"attempts":"x"}', '{"attempts":1e400}'])
@@ -263,8 +259,8 @@ def test_a_job_with_corrupt_options_can_be_failed(options: str) -> None:
     job = JobRecord("order-7", {"name": "mail", "opts": options})
     settlement = fail(job, ValueError("corrupt"))
     assert isinstance(settlement, Finish)
-    assert (settlement.attempts, settlement.keep) == (1, {"count": -1})
-    assert completed(job, "t", "1").attempts == 1
+    assert (settlement.terms.attempts, settlement.terms.keep) == (1, {"count": -1})
+    assert completed(job, "t", "1").terms.attempts == 1
 
 
 def test_a_job_with_a_corrupt_count_of_attempts_can_be_failed() -> None:
