@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bullq.engines.engine import PERMANENT, Child
+from bullq.engines.pause import Pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +70,7 @@ class Memory(ABC):
     @abstractmethod
     async def record_effect(self, key: str, result: str, entries: Mapping[str, str]) -> str:
         """Record an effect's result, with memo entries, unless there is one; give what counts."""
+
+    @abstractmethod
+    async def park(self, pause: Pause, entries: Mapping[str, str]) -> None:
+        """Record memo entries, and let go of the job until what *pause* waits for."""

@@ -23,7 +23,7 @@ class Replay(Steps):
 
     def __init__(self, memo: Memo, memory: Memory) -> None:
         self.memo = memo
-        self._memory = memory
+        self.memory = memory
         self._pauses: list[Pause] = []
 
     @property
@@ -60,11 +60,11 @@ class Replay(Steps):
         entry = self.memo.take(step.key)
         if entry.is_finished:
             return entry.outcome(step)
-        found = await self._memory.find_effect(key)
+        found = await self.memory.find_effect(key)
         if found is None:
             text = await self._attempt(step, entry, call)
             self.memo.note(step.key, result_text(text))
-            found = await self._memory.record_effect(key, text, self.memo.unwritten())
+            found = await self.memory.record_effect(key, text, self.memo.unwritten())
             self.memo.written()
             if found == text:
                 return text
@@ -77,7 +77,7 @@ class Replay(Steps):
         entry = self.memo.take(step.key)
         if entry.is_finished:
             return
-        left_ms = milliseconds if entry.until is None else entry.until - self._memory.now_ms()
+        left_ms = milliseconds if entry.until is None else entry.until - self.memory.now_ms()
         timer = Timer(step.key, delay_ms=milliseconds, at_ms=entry.until)
         await self._sleep(step, left_ms, timer)
 
@@ -87,13 +87,13 @@ class Replay(Steps):
         if entry.is_finished:
             return
         due_ms = entry.until or at_ms
-        await self._sleep(step, due_ms - self._memory.now_ms(), Timer(step.key, at_ms=due_ms))
+        await self._sleep(step, due_ms - self.memory.now_ms(), Timer(step.key, at_ms=due_ms))
 
     async def dispatch(self, step: Step, child: Child) -> str:
         """Queue the child and give its id."""
 
         async def send(_: int) -> str:
-            await self._memory.dispatch(child)
+            await self.memory.dispatch(child)
             return f'"{child.id}"'
 
         return (await self.run(step, send))[1:-1]
@@ -106,7 +106,7 @@ class Replay(Steps):
         if entry.round:
             child = Child(f"{child.id}-{entry.round}", child.job, child.payload)
         self.memo.go_on()
-        state = await self._memory.child(child, asked=entry.child is not None)
+        state = await self.memory.child(child, asked=entry.child is not None)
         if state.completed is not None:
             self.memo.note(step.key, result_text(state.completed))
             return state.completed
@@ -123,7 +123,7 @@ class Replay(Steps):
         if entry.is_finished:
             text = entry.outcome(step)
             return None if entry.event is None else text
-        for number, payload in self._memory.events(event):
+        for number, payload in self.memory.events(event):
             if number not in self.memo.taken_events:
                 self.memo.note(step.key, result_text(payload, event=number))
                 return payload
@@ -175,26 +175,26 @@ class Replay(Steps):
 
     def _wait_ms(self, error: BaseException, attempts_made: int) -> int | None:
         """Give the ms until a step's next attempt, None where there is none."""
-        if isinstance(error, self._memory.permanent) or attempts_made >= self._memory.attempts:
+        if isinstance(error, self.memory.permanent) or attempts_made >= self.memory.attempts:
             return None
-        return self._memory.wait_ms(error, attempts_made)
+        return self.memory.wait_ms(error, attempts_made)
 
     async def _sleep(self, step: Step, left_ms: int, timer: Timer) -> None:
         """Sleep in place where it is short, else leave the body."""
-        if left_ms >= self._memory.shortest_pause_ms:
+        if left_ms >= self.memory.shortest_pause_ms:
             raise self._leave(Pause(timers=[timer]))
         if left_ms > 0:
             self.memo.go_on()
-            await self._memory.sleep(left_ms)
+            await self.memory.sleep(left_ms)
         self.memo.note(step.key, result_text("null"))
 
     async def _finish(self, step: Step, text: str) -> None:
         self.memo.note(step.key, text)
-        await self._memory.record(self.memo.unwritten())
+        await self.memory.record(self.memo.unwritten())
         self.memo.written()
 
     def _is_over(self, entry: Entry) -> bool:
-        return entry.until is not None and entry.until <= self._memory.now_ms()
+        return entry.until is not None and entry.until <= self.memory.now_ms()
 
     def _here(self) -> list[Pause]:
         line = _PAUSES.get()

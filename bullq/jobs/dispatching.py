@@ -95,10 +95,16 @@ class Dispatcher(ABC):
 _source: Callable[[], Dispatcher] | None = None
 
 
-def bind_dispatcher(source: Callable[[], Dispatcher] | None) -> None:
-    """Set who dispatches for this process: *source* is asked at every dispatch."""
-    global _source  # noqa: PLW0603 - one application per process is the point
-    _source = source
+def bind_dispatcher(
+    source: Callable[[], Dispatcher] | None,
+) -> Callable[[], Dispatcher] | None:
+    """Set who dispatches for this process, and give who did before.
+
+    *source* is asked at every dispatch.
+    """
+    global _source
+    before, _source = _source, source
+    return before
 
 
 def current_dispatcher() -> Dispatcher:
