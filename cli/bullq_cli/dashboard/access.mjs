@@ -4,7 +4,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 const LOOPBACK = ["127.0.0.1", "[::1]", "localhost"];
 const READING = ["GET", "HEAD"];
 
-// bull-board's page asks Google for a font. A board of a private queue tells nobody that it exists.
+// Everything comes from the board itself; no other page may hold it in a frame.
 const CONTENT_POLICY = [
   "default-src 'self'",
   "style-src 'self' 'unsafe-inline'",
