@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bullq.clock import format_ms, to_ms
 from bullq.engines.bullmq import UNRECOVERABLE, BullmqContext
+from bullq.engines.ending import AttemptFailed, Lost, Parked
 from bullq.errors import GiveUp, PayloadError
 from bullq.protocol.record import CorruptRecord
 from bullq.store.scripts import Return, Settlement
@@ -106,6 +107,8 @@ class Execution:
             )
         except Rejected as rejected:
             settlement = self.failure(rejected.error, retriable=False)
+        except (AttemptFailed, Parked, Lost) as ending:
+            settlement = self._by_steps(ending)
         except asyncio.CancelledError as error:
             settlement = self._cancelled(error)
         except BaseException as error:  # noqa: BLE001 - also SystemExit: a job ends no worker
@@ -127,7 +130,7 @@ class Execution:
 
     def returned(self) -> Return:
         """Give the settlement of an attempt that is given up for another worker to begin anew."""
-        return Return(job_id=self.record.id, token=self.token)
+        return Return(self.record.id, self.token)
 
     def recorded(self, settlement: Settlement, answer: int | str) -> None:
         """Hear what Redis answered to the attempt's settlement: a number, or an error."""
@@ -155,20 +158,35 @@ class Execution:
         except PayloadError as error:
             raise Rejected(error) from None
         if job.takes_context:
-            self._context = BullmqContext(queue, record, self._scripts, self._queue.store)
+            self._context = self._new_context(job)
         if job.policy.executor == "process":
             async with self._executors.process(job) as process:
                 return await self._in_time(job, process.call(job, record.data))
-        return await self._in_time(job, self._executors.call(job, data, self._context))
+        call = self._in_time(job, self._executors.call(job, data, self._context))
+        return await (call if self._context is None else self._context.conclude(call))
+
+    def _new_context(self, job: Job[Any, Any]) -> BullmqContext:
+        context = BullmqContext(self._queue, self.record, self.token, self._scripts)
+        context.in_thread = lambda function: self._executors.call_in_thread(
+            f"bullq {job.queue}/{job.name}", function, ()
+        )
+        context.step_timeout_ms = self._timeout_ms(job)
+        return context
+
+    def _timeout_ms(self, job: Job[Any, Any]) -> int | None:
+        """Give how long an attempt may take; of a job with steps, each of them."""
+        bound = self._queue.spec.job_timeout
+        return job.policy.timeout_ms or (None if bound is None else to_ms(bound))
 
     async def _in_time(self, job: Job[Any, Any], call: Awaitable[str]) -> str:
         """Wait for a call within the attempt's timeout."""
-        bound = self._queue.spec.job_timeout
-        timeout_ms = job.policy.timeout_ms or (None if bound is None else to_ms(bound))
+        timeout_ms = self._timeout_ms(job)
         if timeout_ms is None:
             return await call
         try:
             async with asyncio.timeout(timeout_ms / 1000) as deadline:
+                if self._context is not None:
+                    self._context.body_deadline = deadline
                 return await call
         except TimeoutError:
             if not deadline.expired():
@@ -182,8 +200,8 @@ class Execution:
     def _describe(self) -> JobEvent:
         record = self.record
         try:
-            # Later attempts were due when their backoff was over, which no field tells.
-            first = record.attempts_made == 0
+            # Later attempts were due when their backoff, or a pause, was over: no field tells that.
+            first = record.attempts_made == 0 and record.attempts_started <= 1
             due = record.timestamp + int(record.options.get("delay") or 0)
             waited_ms = max(0, record.processed_on - due) if first else 0
             attempt, attempts = record.attempts_made + 1, record.attempts
@@ -197,6 +215,19 @@ class Execution:
             attempts=attempts,
             waited_ms=waited_ms,
         )
+
+    def _by_steps(self, ending: BaseException) -> Settlement | None:
+        """Give what the steps of the job make of the end of its body."""
+        if isinstance(ending, Lost):
+            self.stopped = Stop.LOST
+        if not isinstance(ending, AttemptFailed):
+            return None
+        if self.stopped is Stop.SHUTDOWN:
+            return self.returned()
+        failure = Failure(
+            ending.error, ending.retriable, counted=ending.counted, fields=ending.fields
+        )
+        return outcome.failed(self.record, self.token, failure)
 
     def _cancelled(self, error: asyncio.CancelledError) -> Settlement | None:
         """Tell a cancellation of ours from one that the job raised itself."""

@@ -10,6 +10,7 @@ from bullq.worker.rejection import Rejected
 from bullq.worker.threads import ThreadPool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from bullq.jobs.context import Context
@@ -48,6 +49,12 @@ class Executors:
             return job.result.encode(value)
         except ResultError as error:
             raise Rejected(error) from None
+
+    async def in_thread(
+        self, label: str, function: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> Any:
+        """Call any function in a thread that is named *label* meanwhile; give what it returns."""
+        return await self._threads.call(label, function, arguments)
 
     async def aclose(self) -> None:
         """End idle threads and all processes."""
