@@ -167,7 +167,7 @@ class Execution:
 
     def _new_context(self, job: Job[Any, Any]) -> BullmqContext:
         context = BullmqContext(self._queue, self.record, self.token, self._scripts)
-        context.in_thread = lambda function: self._executors.call_in_thread(
+        context.in_thread = lambda function: self._executors.in_thread(
             f"bullq {job.queue}/{job.name}", function, ()
         )
         context.step_timeout_ms = self._timeout_ms(job)
