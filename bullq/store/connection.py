@@ -93,6 +93,10 @@ class Store:
         self._forget_parent()
         return self._shared.here()
 
+    def loose_client(self) -> Any:
+        """Make a redis-py client that no event loop shares; whoever asks for it closes it."""
+        return self._new_client()
+
     def pipelined(self) -> PipelinedConnection:
         """Give the connection for scripts that everything on the running event loop shares."""
         self._forget_parent()

@@ -94,7 +94,9 @@ def failed(record: JobRecord, token: str, failure: Failure) -> Settlement:
     wait_ms = None
     if failure.retriable:
         made = failure.counted or record.attempts_made + 1
-        wait_ms = _wait_ms(failure.error, options, made) if made < terms.attempts else None
+        if made < terms.attempts:
+            own = failure.wait_ms
+            wait_ms = _wait_ms(failure.error, options, made) if own is None else own
     fields = {
         "failedReason": failure.reason,
         "stacktrace": json.dumps(_stacktrace(record, options, failure.trace)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from bullq.clock import to_ms
@@ -43,6 +44,11 @@ class Recovery:
         while True:
             await self.check()
             await asyncio.sleep(to_ms(self._queue.spec.stalled_interval) / 1000)
+
+    async def make_due(self) -> None:
+        """Let the next check come at once, whoever makes it."""
+        with contextlib.suppress(StoreUnavailable), self._queue.store.errors():
+            await self._queue.store.client().delete(self._queue.keys.key("stalled-check"))
 
     async def check(self) -> None:
         """Check once; an outage of Redis is noted and the next check comes in its time."""

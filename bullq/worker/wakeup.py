@@ -33,11 +33,17 @@ class Wakeup:
     """
 
     def __init__(
-        self, queue: JobQueue, exchange: Exchange, health: Health, worker_name: str
+        self,
+        queue: JobQueue,
+        exchange: Exchange,
+        health: Health,
+        worker_name: str,
+        longest_block: float = LONGEST_BLOCK,
     ) -> None:
         self._queue = queue
         self._exchange = exchange
         self._health = health
+        self._longest_block = longest_block
         self._client_name = queue.keys.worker_client_name(worker_name)
         self._due = float("inf")
 
@@ -108,8 +114,8 @@ class Wakeup:
 
     async def _marker(self, client: Any) -> int | None:
         """Take the marker: 0 for a job, otherwise when one is due; None when time is up."""
-        async with asyncio.timeout(LONGEST_BLOCK + _ANSWER_MARGIN):
+        async with asyncio.timeout(self._longest_block + _ANSWER_MARGIN):
             with self._queue.store.errors():
-                popped = await client.bzpopmin(self._queue.keys.key("marker"), LONGEST_BLOCK)
+                popped = await client.bzpopmin(self._queue.keys.key("marker"), self._longest_block)
         self._health.answered(Part.LISTENING)
         return None if popped is None else int(float(popped[2]))

@@ -34,7 +34,7 @@ from bullq.worker.loopwatch import LoopWatch
 from bullq.worker.recovery import Recovery
 from bullq.worker.recurring import keep_schedules
 from bullq.worker.renewal import Renewal
-from bullq.worker.wakeup import Wakeup
+from bullq.worker.wakeup import LONGEST_BLOCK, Wakeup
 from bullq.worker.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Worker:
         max_outage: Duration = _MAX_OUTAGE,
         token_prefix: str | None = None,
         renew_locks_every: Duration | None = None,
+        longest_block: float = LONGEST_BLOCK,
+        metrics: int | None = None,
         new_execution: ExecutionFactory = Execution,
     ) -> None:
         observer = Observers([observer])  # what one raises must reach no job and no loop
@@ -105,6 +107,7 @@ class Worker:
             worker=self.name,
             plain=is_proven("exchange-12"),
             limiter=queue.spec.rate_limit.limiter if queue.spec.rate_limit else None,
+            metrics=metrics,
         )
         self._exchange = Exchange(
             queue,
@@ -121,13 +124,20 @@ class Worker:
         self._recovery = Recovery(
             queue, self._scripts, observer, self.health, self._exchange.server_ms
         )
-        self._wakeup = Wakeup(queue, self._exchange, self.health, self.name)
+        self._wakeup = Wakeup(queue, self._exchange, self.health, self.name, longest_block)
         self._watchdog = Watchdog(
             queue.store, self._exchange, self._wakeup, self.health, to_ms(max_outage)
         )
 
-    def stop(self) -> None:
+    @property
+    def executions(self) -> list[Execution]:
+        """The jobs that run now, or whose outcome is being recorded."""
+        return list(self._running.values())
+
+    def stop(self, drain_timeout: Duration | None = None) -> None:
         """Claim no more, let running jobs end within the drain timeout, put the rest back."""
+        if drain_timeout is not None:
+            self._drain_ms = to_ms(drain_timeout)
         self._stopping.set()
 
     def pause(self) -> None:
@@ -139,6 +149,14 @@ class Worker:
         if not self._stopping.is_set():
             self._exchange.claim_again()
 
+    async def ask_for_check(self) -> None:
+        """Let the next worker look for stalled jobs at once, not when its time has come."""
+        await self._recovery.make_due()
+
+    async def idle(self) -> None:
+        """Wait until no job runs and all outcomes are recorded, as long as that takes."""
+        await self._all_ended(None, quiet=True)
+
     async def run(self, *, burst: bool = False) -> None:
         """Run until stop() is called or, in a *burst*, until the queue gives no more jobs.
 
@@ -147,13 +165,13 @@ class Worker:
         """
         spec = self._queue.spec
         await self._queue.store.check()
+        shared = await look_at_clients(self._queue.store, self._queue.keys)
+        if shared.warning:
+            self._observer.trouble(spec.name, shared.warning)
         await keep_schedules(self._queue, self._jobs.on(spec.name), self._observer)
         self._observer.worker_started(spec.name, self.name, self.concurrency)
         self._renewal.start()
         self._loop_watch.start()
-        shared = await look_at_clients(self._queue.store, self._queue.keys)
-        if shared.warning:
-            self._observer.trouble(spec.name, shared.warning)
         actors = [
             _actor(self._exchange.run(), "exchange"),
             _actor(self._watchdog.run(), "watchdog"),
@@ -213,7 +231,7 @@ class Worker:
         # A claim under way may still bring jobs, which go back at once.
         await self._all_ended(_SETTLE_DEADLINE, quiet=True)
 
-    async def _all_ended(self, seconds: float, *, quiet: bool = False) -> None:
+    async def _all_ended(self, seconds: float | None, *, quiet: bool = False) -> None:
         """Wait until no job runs, and the exchange is *quiet* where asked for."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -224,7 +242,7 @@ class Worker:
     def _begin(self, claimed: Claimed) -> None:
         record, token = claimed.record, claimed.token
         if not record.exists:
-            self._exchange.settle(Discard(job_id=record.id, token=token), lambda _: None)
+            self._exchange.settle(Discard(record.id, token), lambda _: None)
             self._observer.job_discarded(self._queue.spec.name, record.id)
             return
         execution = self._new_execution(

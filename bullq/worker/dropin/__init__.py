@@ -1,0 +1,1 @@
+"""The official client's Worker, with bullq's loop in it."""
