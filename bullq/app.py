@@ -28,6 +28,7 @@ from bullq.worker.recurring import declared_schedule
 from bullq.worker.worker import Worker
 
 if TYPE_CHECKING:
+    from bullq.engines.inngest.functions import InngestFunctions
     from bullq.jobs.job import Job
     from bullq.queues.queue import JobQueue
     from bullq.store.embedded import EmbeddedServer
@@ -146,6 +147,22 @@ class Bullq:
         """What all workers of the process share: their file is as old as the deafest of them."""
         file = self.settings.heartbeat_file
         return None if file is None else Heartbeat(file)
+
+    def inngest(self, observer: Observer | None = None, *, threads: int = 20) -> InngestFunctions:
+        """Give the jobs as functions of the Inngest server that the settings name.
+
+        Ordinary functions run in *threads* threads. Importing the SDK takes a third of a second.
+        """
+        from bullq.engines.inngest.wiring import functions_of  # noqa: PLC0415 - see above
+
+        return functions_of(
+            self.settings,
+            self.jobs,
+            self.queues.spec,
+            self.queue,
+            observer=observer,
+            threads=threads,
+        )
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of dispatch_sync's.

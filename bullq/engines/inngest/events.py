@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from bullq.clock import Duration, to_ms
+from bullq.engines.inngest.http import new_client
 from bullq.errors import PayloadError
 from bullq.store.perloop import PerLoop
 
@@ -98,7 +99,7 @@ class EventSender:
 
     def __init__(self, server: InngestServer) -> None:
         self._server = server
-        self._clients: PerLoop[httpx.AsyncClient] = PerLoop(httpx.AsyncClient)
+        self._clients: PerLoop[httpx.AsyncClient] = PerLoop(lambda: new_client(server))
 
     async def send(self, events: Sequence[JobMessage], *, deadline: Duration) -> Sending:
         """Send the events in one request and give its outcome within *deadline*.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from bullq.clock import Duration, to_ms
+from bullq.engines.inngest.http import new_client
 
 if TYPE_CHECKING:
     from bullq.engines.inngest.server import InngestServer
@@ -39,9 +40,11 @@ async def probe(
     if server.production and server.signing_key is not None:
         headers["authorization"] = f"Bearer {server.signing_key}"
     try:
-        async with asyncio.timeout(seconds), httpx.AsyncClient(timeout=seconds) as client:
+        async with asyncio.timeout(seconds), new_client(server) as client:
             response = await client.get(
-                f"{server.api_url}/v1/apps/{server.app}/functions", headers=headers
+                f"{server.api_url}/v1/apps/{server.app}/functions",
+                headers=headers,
+                timeout=seconds,
             )
     except (httpx.HTTPError, TimeoutError) as error:
         told = str(error) or f"no answer within {seconds:g} s"

@@ -1,0 +1,71 @@
+"""How failures are told to Inngest, and read back from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bullq.engines.inngest import sdk
+from bullq.engines.inngest.events import ENVELOPE
+from bullq.errors import StepFailed
+
+
+class Told(sdk.Error):
+    """An error as Inngest's dashboard and the next replay are to read it."""
+
+    def __init__(self, name: str, message: str, trace: str, *, retriable: bool) -> None:
+        self._name = name
+        self._trace = trace
+        self.is_retriable = retriable
+        self.quiet = True  # bullq's own observers tell of it
+        super().__init__(message)
+
+    @property
+    def name(self) -> str:
+        """The type of the original error."""
+        return self._name
+
+    @property
+    def stack(self) -> str:
+        """The traceback of the original error."""
+        return self._trace
+
+
+def kept(value: Any, failures: int) -> Any:
+    """Give what Inngest keeps of a step: the result itself, and its failed attempts if any."""
+    return {ENVELOPE: {"value": value, "failures": failures}} if failures else value
+
+
+def kept_failure(failed: StepFailed, failures: int) -> Any:
+    """Give what Inngest keeps of a step that has failed before its attempts were spent.
+
+    To the server it is a result: an error that it is not to retry it would not keep, and so make
+    the step again in each replay.
+    """
+    told = {"name": failed.name, "message": failed.message, "trace": failed.trace}
+    return {ENVELOPE: {"failed": told, "failures": failures}}
+
+
+def read(step: str, value: Any) -> Any:
+    """Give a step's result out of what Inngest has kept; raises its StepFailed."""
+    told = _envelope(value)
+    if told is None:
+        return value
+    if "failed" in told:
+        raise StepFailed(step, **told["failed"])
+    return told["value"]
+
+
+def failures_of(memo: object, *, failed: bool, attempts: int) -> int:
+    """Count the failed attempts that what is kept of a step tells of."""
+    if failed:
+        return attempts
+    told = _envelope(memo)
+    return 0 if told is None else int(told["failures"])
+
+
+def _envelope(value: object) -> Mapping[str, Any] | None:
+    if isinstance(value, dict) and value.keys() == {ENVELOPE}:
+        told: Mapping[str, Any] = value[ENVELOPE]
+        return told
+    return None
