@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -42,9 +44,38 @@ def test_later_ids_sort_after_earlier_ones(monkeypatch: pytest.MonkeyPatch) -> N
     assert [read_ms(job_id) for job_id in made] == moments
 
 
-@pytest.mark.parametrize("chance", [0, 2**80 - 1])
+@pytest.mark.parametrize("chance", [0, 2**79 - 1])
 def test_an_id_of_digits_alone_is_still_no_whole_number(
     monkeypatch: pytest.MonkeyPatch, chance: int
 ) -> None:
     monkeypatch.setattr(ids.secrets, "randbits", lambda bits: chance)
-    assert check_job_id(new_job_id())
+    assert check_job_id(ids._Ulids().make())
+
+
+def test_ids_of_one_millisecond_sort_as_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ids.time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    for chance in (0, 2**79 - 1):
+        monkeypatch.setattr(ids.secrets, "randbits", lambda bits, chance=chance: chance)
+        ulids = ids._Ulids()
+        made = [ulids.make() for _ in range(5_000)]
+        assert made == sorted(set(made))
+        assert {read_ms(job_id) for job_id in made} == {1_700_000_000_000}
+
+
+def test_threads_never_make_the_same_id() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: [new_job_id() for _ in range(2_000)], range(8)))
+    assert len({job_id for ids_ in made for job_id in ids_}) == 8 * 2_000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_child_makes_other_ids_than_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ids.time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    new_job_id()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, new_job_id().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reading, 26).decode() != new_job_id()
