@@ -9,10 +9,11 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from bullq.errors import PayloadError, ResultError
+from bullq.jobs.finite import may_hold_nan
 
 T = TypeVar("T")
 
-_MASK = "*" * 10  # what pydantic writes for a secret
+_MASK = b"*" * 10  # what pydantic writes for a secret
 _SHOWN = 60  # characters of a wrong value in a message
 
 
@@ -22,6 +23,7 @@ class Payload(Generic[T]):
     def __init__(self, annotation: Any) -> None:
         self.annotation = annotation
         self._adapter: TypeAdapter[T] = TypeAdapter(annotation)
+        self._may_hold_nan = may_hold_nan(self._adapter.core_schema)
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -40,20 +42,37 @@ class Payload(Generic[T]):
 
     def encode(self, value: T) -> Any:
         """Give *value* as JSON data; raises PayloadError where it is not of the type."""
+        return json.loads(self.write(value))
+
+    def write(self, value: T) -> bytes:
+        """Give *value* as JSON text; raises PayloadError where it is not of the type."""
         try:
-            checked = self._adapter.validate_python(value)
-            data = self._adapter.dump_python(checked, mode="json", by_alias=True, warnings="error")
-            text = json.dumps(data, allow_nan=False)
-            if "null" in text:
-                _refuse_nan(self._adapter.dump_python(checked))
+            checked = self._adapter.validator.validate_python(value)
+            try:
+                text = self._adapter.serializer.to_json(checked, by_alias=True, warnings="error")
+            except PydanticSerializationError:
+                text = self._write_halves(checked)
+            if self._may_hold_nan:
+                self._refuse_nan_in(text, checked)
         except (ValueError, PydanticSerializationError, RecursionError) as error:
             raise PayloadError(f"payload: {describe(error)}") from error
-        if _MASK in text and self.decode(text) != checked:
+        if _MASK in text and self.decode(text.decode()) != checked:
             raise PayloadError(
                 "payload: a secret in it would be sent as asterisks; take a str in place of the "
                 "SecretStr, or give the field a serializer that reveals it"
             )
-        return data
+        return text
+
+    def _write_halves(self, checked: T) -> bytes:
+        """Write halves of characters as JSON's escapes, which pydantic refuses; all else fails."""
+        data = self._adapter.dump_python(checked, mode="json", by_alias=True, warnings="error")
+        return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
+
+    def _refuse_nan_in(self, text: bytes, checked: T) -> None:
+        if b"null" in text:
+            _refuse_nan(self._adapter.dump_python(checked))
+        elif b"NaN" in text or b"Infinity" in text:  # numbers, or words
+            json.loads(text, parse_constant=_refuse_constant)
 
     def decode(self, text: str) -> T:
         """Read JSON *text*; raises PayloadError with pydantic's words where it does not fit."""
@@ -148,6 +167,10 @@ def _refuse_nan(value: Any) -> None:
     JSON has neither, and pydantic writes null in their place.
     """
     json.dumps(value, allow_nan=False, skipkeys=True, default=lambda _: None)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"Out of range float values are not JSON compliant: {name}")
 
 
 def _given(item: Any) -> str:

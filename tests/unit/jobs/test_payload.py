@@ -223,6 +223,35 @@ def test_a_number_that_json_lacks_is_refused_and_not_sent_as_null(
         Payload[Any](annotation).encode({"value": number})
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": 'ключ 🔑 \u2028 \x00\x1f\x7f " \\ / \b\f\n\r\t'},
+        {"a": [1, 1.0, -0.0, 0.1, 1e16, 1e22, 5e-324, 10**30, True, None]},
+        {"b": {"a": {}}, "a": [[], [[]]]},
+        {"NaN": "NaN Infinity -Infinity"},
+        {},
+    ],
+)
+def test_the_text_is_compact_and_its_characters_are_as_they_are(value: Any) -> None:
+    text = Payload[Any](dict[str, Any]).write(value)
+    assert text.decode() == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def test_halves_of_characters_are_sent_as_json_writes_them() -> None:
+    text = Payload[Any](dict[str, Any]).write({"a": "half \ud800 é"})
+    assert text == rb'{"a":"half \ud800 \u00e9"}'
+    with pytest.raises(PayloadError, match="not JSON compliant"):
+        Payload[Any](dict[str, Any]).write({"a": "half \ud800", "b": math.nan})
+
+
+def test_a_field_that_changed_into_nan_is_refused_though_its_type_has_none() -> None:
+    order = Order(order_id=7)
+    order.order_id = math.nan  # type: ignore[assignment] # as untyped callers do
+    with pytest.raises(PayloadError, match="Expected `int`"):
+        Payload[Any](Order).write(order)
+
+
 def test_null_itself_is_sent() -> None:
     assert Payload[Any](dict[str, Any]).encode({"a": None}) == {"a": None}
 
