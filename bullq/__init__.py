@@ -16,6 +16,7 @@ from bullq.app import Bullq
 from bullq.errors import (
     ActionRefused,
     BullqError,
+    DispatchError,
     DispatchInDoubt,
     GiveUp,
     InvalidOptionError,
@@ -51,6 +52,7 @@ __all__ = [
     "BullqError",
     "ChildResults",
     "Context",
+    "DispatchError",
     "DispatchInDoubt",
     "Flow",
     "FlowReceipt",

@@ -17,8 +17,8 @@ from bullq.jobs.discovery import discover, import_problem
 from bullq.jobs.dispatching import bind_dispatcher
 from bullq.jobs.flow import bind_flows
 from bullq.jobs.registry import JobRegistry
+from bullq.protocol.options import check_options
 from bullq.queues.options import job_options
-from bullq.queues.queue import check_options
 from bullq.queues.registry import QueueRegistry
 from bullq.queues.spec import QueueSpec
 from bullq.settings import Settings, load_settings

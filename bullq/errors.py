@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
 
 
 class BullqError(Exception):
@@ -22,11 +25,26 @@ class JobDefinitionError(BullqError):
         super().__init__("\n".join(problems))
 
 
-class InvalidOptionError(BullqError):
+class DispatchError(BullqError):
+    """The base of what can end a dispatch: the job is not queued, or nobody knows.
+
+    Where it ends a dispatch_many midway, these tell what became of the items, by their places
+    from 0; an item that is in none of them was not queued.
+    """
+
+    receipts: Mapping[int, Any] = MappingProxyType({})
+    """The receipts of the jobs that are queued."""
+    queued: Mapping[int, str] = MappingProxyType({})
+    """The ids of these jobs."""
+    doubtful: Mapping[int, str] = MappingProxyType({})
+    """The ids of jobs that were sent without an answer: they may be queued."""
+
+
+class InvalidOptionError(DispatchError):
     """A job id, name, queue name or option that BullMQ refuses or would mishandle."""
 
 
-class PayloadError(BullqError):
+class PayloadError(DispatchError):
     """A payload that does not fit the job's declared type."""
 
 
@@ -54,7 +72,7 @@ class ActionRefused(BullqError):  # noqa: N818 - what happened, named as people 
     """A queue or a job is in a state in which what was asked cannot be done; says why."""
 
 
-class StoreUnavailable(BullqError):  # noqa: N818 - a state of the world, named as people say it
+class StoreUnavailable(DispatchError):  # noqa: N818 - a state of the world, named as people say it
     """Redis cannot be reached, started or used; the message says what to do next.
 
     *in_doubt*: the command was sent and no answer came, so it may have been executed.
@@ -65,7 +83,7 @@ class StoreUnavailable(BullqError):  # noqa: N818 - a state of the world, named 
         super().__init__(message)
 
 
-class DispatchInDoubt(BullqError):  # noqa: N818 - a state of the world, named as people say it
+class DispatchInDoubt(DispatchError):  # noqa: N818 - a state of the world, named as people say it
     """The job was sent and no answer came: it may or may not be queued, under *job_id*."""
 
     def __init__(self, message: str, job_id: str) -> None:

@@ -13,7 +13,9 @@ from benchmarks.peers.stage import AsyncSystem, Data, perform
 from bullq import Bullq, Job, Keep, Observer, QueueSpec, job
 from bullq.dispatch.ids import new_job_id
 from bullq.settings import Settings
-from bullq.store.adding import NewJob
+from bullq.store.adding import JobKind, NewJob
+
+KIND = JobKind("job", {"removeOnComplete": True})
 
 
 class BullqBare(AsyncSystem):
@@ -55,7 +57,7 @@ class BullqBare(AsyncSystem):
 
 
 def _new(data: Data) -> NewJob:
-    return NewJob("job", json.dumps(data), {"jobId": new_job_id(), "removeOnComplete": True})
+    return NewJob(KIND, new_job_id(), json.dumps(data))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bullq.dispatch.ids import new_job_id
 from bullq.dispatch.receipt import BullmqReceipt
-from bullq.errors import InvalidOptionError, SettingsError
+from bullq.errors import DispatchError, InvalidOptionError, SettingsError
 from bullq.jobs.dispatching import Dispatcher, DispatchOptions, Receipt
-from bullq.protocol.record import to_json
 from bullq.queues.options import job_options
 from bullq.queues.queue import JobQueue
 from bullq.queues.results import ResultWatcher
-from bullq.store.adding import NewJob
+from bullq.store.adding import JobKind, NewJob
 from bullq.store.perloop import PerLoop
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 DataT = TypeVar("DataT")
 ResultT = TypeVar("ResultT")
 
+_MOST_KINDS = 1_000  # to remember; an application has a few
 _CLOSE_DEADLINE = 5.0  # seconds to end the background loop
 _EVENT_MARGIN_MS = 60_000  # how far this machine's clock may be ahead of the server's
 
@@ -38,29 +38,46 @@ class BullmqDispatcher(Dispatcher):
         self._use_bullmq = use_bullmq
         self._watchers: PerLoop[dict[str, ResultWatcher]] = PerLoop(dict)
         self._background = _BackgroundLoop()
+        self._kinds: dict[tuple[Any, ...], JobKind] = {}
 
     async def dispatch(
         self, job: JobDefinition[DataT, ResultT], data: DataT, options: DispatchOptions
     ) -> Receipt[ResultT]:
         """Queue one job."""
-        [(queue, new)] = self._prepare(job, [data], options)
+        queue = self._queue(job)
+        new = self._new(job, data, self._kind(job, queue, options), options.id)
         sent_ms = _now_ms()
-        return self._receipt(job, await queue.add(new), sent_ms)
+        return BullmqReceipt(self, job, await queue.add(new), sent_ms - _EVENT_MARGIN_MS)
 
     async def dispatch_many(
         self, job: JobDefinition[DataT, ResultT], items: Sequence[DataT], options: DispatchOptions
     ) -> list[Receipt[ResultT]]:
         """Queue many jobs in few round trips."""
-        prepared = self._prepare(job, items, options)
-        if not prepared:
-            return []
-        sent_ms = _now_ms()
-        ids = await prepared[0][0].add_many([new for _, new in prepared])
-        return [self._receipt(job, job_id, sent_ms) for job_id in ids]
+        queue = self._queue(job)
+        kind = self._kind(job, queue, options)
+        new = [self._new(job, item, kind, options.id) for item in items]
+        since_ms = _now_ms() - _EVENT_MARGIN_MS
+        try:
+            ids = await queue.add_many(new)
+        except DispatchError as error:
+            error.receipts = {
+                place: BullmqReceipt(self, job, job_id, since_ms)
+                for place, job_id in error.queued.items()
+            }
+            raise
+        return [BullmqReceipt(self, job, job_id, since_ms) for job_id in ids]
+
+    def here(self, queue_name: str) -> tuple[JobQueue, ResultWatcher]:
+        """Give a queue, and who waits for its results, on the running event loop."""
+        queue = self._live_queue(queue_name)
+        watchers = self._watchers.here()
+        if queue_name not in watchers:
+            watchers[queue_name] = ResultWatcher(queue.store, queue.keys)
+        return queue, watchers[queue_name]
 
     def receipt(self, job: JobDefinition[Any, ResultT], job_id: str) -> Receipt[ResultT]:
         """Give the receipt of a job that was sent just now."""
-        return self._receipt(job, job_id, _now_ms())
+        return BullmqReceipt(self, job, job_id, _now_ms() - _EVENT_MARGIN_MS)
 
     async def send_event(
         self, job: JobDefinition[Any, Any], job_id: str, event: str, payload: str
@@ -76,43 +93,38 @@ class BullmqDispatcher(Dispatcher):
         """End what dispatch_sync has started; *close_connections* runs on its event loop."""
         self._background.close(close_connections)
 
-    def _prepare(
-        self, job: JobDefinition[DataT, Any], items: Sequence[DataT], options: DispatchOptions
-    ) -> list[tuple[JobQueue, NewJob]]:
-        """Check everything before anything is sent."""
+    def _queue(self, job: JobDefinition[Any, Any]) -> JobQueue:
         if not self._use_bullmq:
             raise SettingsError(
                 "USE_BULLMQ is off and no other engine is set up, so that the job "
                 f"{job.queue}/{job.name} has nowhere to go; set USE_BULLMQ=true"
             )
-        queue = self._live_queue(job.queue)
+        return self._live_queue(job.queue)
+
+    def _kind(
+        self, job: JobDefinition[Any, Any], queue: JobQueue, options: DispatchOptions
+    ) -> JobKind:
+        """Give what a job has in common with the others that are dispatched like it."""
+        # True is not the same as 1 here, though equal.
+        key = (job, options[1:], type(options.priority), type(options.attempts))
+        known = self._kinds.get(key)
+        if known is not None:
+            return known
         try:
-            common = job_options(job, queue.spec, options)
+            kind = JobKind(job.name, job_options(job, queue.spec, options))
         except ValueError as error:
             raise InvalidOptionError(f"{job.queue}/{job.name}: {error}") from error
-        return [
-            (
-                queue,
-                NewJob(
-                    job.name,
-                    to_json(job.payload.encode(item)),
-                    {**common, "jobId": new_job_id() if options.id is None else options.id},
-                ),
-            )
-            for item in items
-        ]
+        if options.deduplication_id is None:  # these vary
+            if len(self._kinds) >= _MOST_KINDS:
+                self._kinds.clear()
+            self._kinds[key] = kind
+        return kind
 
-    def _receipt(
-        self, job: JobDefinition[Any, ResultT], job_id: str, sent_ms: int
-    ) -> BullmqReceipt[ResultT]:
-        def here() -> tuple[JobQueue, ResultWatcher]:
-            queue = self._live_queue(job.queue)
-            watchers = self._watchers.here()
-            if job.queue not in watchers:
-                watchers[job.queue] = ResultWatcher(queue.store, queue.keys)
-            return queue, watchers[job.queue]
-
-        return BullmqReceipt(job, job_id, sent_ms - _EVENT_MARGIN_MS, here, self.run_sync)
+    @staticmethod
+    def _new(
+        job: JobDefinition[DataT, Any], data: DataT, kind: JobKind, job_id: str | None
+    ) -> NewJob:
+        return NewJob(kind, new_job_id() if job_id is None else job_id, job.payload.write(data))
 
 
 class _BackgroundLoop:

@@ -19,11 +19,10 @@ from bullq.errors import (
 from bullq.jobs.dispatching import Receipt
 from bullq.jobs.flow import ChildResults, Flow, FlowPort, FlowReceipt, FlowTree
 from bullq.protocol.keys import QueueKeys
-from bullq.protocol.options import JobOptions
+from bullq.protocol.options import JobOptions, check_job_id
 from bullq.protocol.record import to_json
 from bullq.queues.options import job_options
-from bullq.queues.queue import check_options
-from bullq.store.adding import NewJob
+from bullq.store.adding import JobKind, NewJob
 from bullq.store.flows import FlowScript, NewNode
 
 if TYPE_CHECKING:
@@ -190,15 +189,13 @@ def _node(planned: _Planned) -> NewNode:
         options: dict[str, Any] = {**job_options(flow.job, planned.queue.spec, flow.options)}
     except ValueError as error:
         raise InvalidOptionError(f"{flow.job.queue}/{flow.job.name}: {error}") from error
-    options["jobId"] = planned.id
     if planned.parent is not None:
         base = planned.parent.queue.keys.base
         options["parent"] = {"id": planned.parent.id, "queue": base.removesuffix(":")}
         if flag := _FLAGS.get(flow.on_failure):
             options[flag] = True
-    checked = cast("JobOptions", options)
-    check_options(checked)
-    job = NewJob(flow.job.name, to_json(flow.job.payload.encode(flow.data)), checked)
+    kind = JobKind(flow.job.name, cast("JobOptions", options))
+    job = NewJob(kind, check_job_id(planned.id), flow.job.payload.write(flow.data))
     return NewNode(job, keys, planned.parent.key if planned.parent else "", _children(planned))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bullq.clock import Duration, to_ms
 from bullq.errors import JobFailed, ResultTimeout
@@ -19,36 +19,50 @@ if TYPE_CHECKING:
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
+class Waiting(Protocol):
+    """What leads a receipt to its job, from whatever event loop or thread it is asked."""
+
+    def here(self, queue_name: str) -> tuple[JobQueue, ResultWatcher]:
+        """Give a queue, and who waits for its results, on the running event loop."""
+        ...
+
+    def run_sync(self, call: Callable[[], Any]) -> Any:
+        """Run the coroutine that *call* makes from code without an event loop, and wait."""
+        ...
+
+
 class BullmqReceipt(Receipt[ResultT_co]):
-    """The receipt of one job; *sent_ms* is when it was sent, by this machine's clock."""
+    """The receipt of one job; *since_ms* is before it was sent, by the server's clock."""
 
     engine = "bullmq"
 
     def __init__(
-        self,
-        job: JobDefinition[Any, ResultT_co],
-        job_id: str,
-        sent_ms: int,
-        here: Callable[[], tuple[JobQueue, ResultWatcher]],
-        run_sync: Callable[[Callable[[], Any]], Any],
+        self, waiting: Waiting, job: JobDefinition[Any, ResultT_co], job_id: str, since_ms: int
     ) -> None:
         self.id = job_id
-        self.queue = job.queue
-        self.name = job.name
+        self._waiting = waiting
         self._job = job
-        self._sent_ms = sent_ms
-        self._here = here
-        self._run_sync = run_sync
+        self._since_ms = since_ms
+
+    @property
+    def queue(self) -> str:  # type: ignore[override] # read only here
+        """The queue it is on."""
+        return self._job.queue
+
+    @property
+    def name(self) -> str:  # type: ignore[override] # read only here
+        """The job's name."""
+        return self._job.name
 
     def __repr__(self) -> str:
         return f"<Receipt {self.queue}/{self.name} {self.id} on {self.engine}>"
 
     async def result(self, timeout: Duration = 30) -> ResultT_co:  # noqa: ASYNC109 - by contract
         """Wait for the job's result, at most *timeout*."""
-        _, watcher = self._here()
+        _, watcher = self._waiting.here(self.queue)
         seconds = to_ms(timeout) / 1000
         try:
-            ended = await watcher.wait(self.id, seconds, since_ms=self._sent_ms)
+            ended = await watcher.wait(self.id, seconds, since_ms=self._since_ms)
         except TimeoutError:
             raise ResultTimeout(
                 f"Job {self.id} ({self.queue}/{self.name}) did not end within {seconds:g} s; "
@@ -60,10 +74,10 @@ class BullmqReceipt(Receipt[ResultT_co]):
 
     def result_sync(self, timeout: Duration = 30) -> ResultT_co:
         """Wait for the job's result from code without an event loop."""
-        result: ResultT_co = self._run_sync(lambda: self.result(timeout))
+        result: ResultT_co = self._waiting.run_sync(lambda: self.result(timeout))
         return result
 
     async def status(self) -> str:
         """Tell the job's state."""
-        queue, _ = self._here()
+        queue, _ = self._waiting.here(self.queue)
         return (await job_state(queue, self.id)).value

@@ -18,7 +18,7 @@ from bullq.jobs.dispatching import DispatchOptions, current_dispatcher
 from bullq.jobs.retry import wait_after
 from bullq.protocol.record import to_json
 from bullq.queues.options import job_options
-from bullq.store.adding import NewJob
+from bullq.store.adding import JobKind, NewJob
 from bullq.store.steps import FieldTimer, StepRecord
 
 if TYPE_CHECKING:
@@ -154,11 +154,10 @@ class BullmqMemory(Memory):
     def _new(self, queue: JobQueue, child: Child) -> NewJob:
         job = cast("JobDefinition[Any, Any]", child.job)
         options: Any = job_options(job, queue.spec)
-        options["jobId"] = child.id
         options["parent"] = {"id": self._record.id, "queue": self._queue.keys.base[:-1]}
         # A child that fails lets its parent go on: what comes of it is for the parent to say.
         options["ignoreDependencyOnFailure"] = True
-        return NewJob(job.name, to_json(job.payload.encode(child.payload)), options)
+        return NewJob(JobKind(job.name, options), child.id, job.payload.write(child.payload))
 
 
 def _fields(entries: Mapping[str, str]) -> dict[str, str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from bullq.clock import Duration
 from bullq.errors import StepMisuse
@@ -15,8 +14,7 @@ DataT = TypeVar("DataT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DispatchOptions:
+class DispatchOptions(NamedTuple):
     """How one job is to be queued. None means: as the job or its queue says."""
 
     id: str | None = None

@@ -96,6 +96,8 @@ def check_job_id(job_id: str) -> str:
     """
     if not isinstance(job_id, str):
         raise InvalidOptionError(f"A job's id is text, not {job_id!r}; write {str(job_id)!r}")
+    if job_id and ":" not in job_id and not job_id.removeprefix("-").isdecimal():
+        return job_id  # as nearly all are
     if not job_id:
         raise InvalidOptionError("A job's id is not empty; leave it out and bullq makes one")
     if job_id == "0" or job_id.startswith("0:"):
@@ -148,6 +150,21 @@ def check_deduplication(deduplication: Deduplication) -> Deduplication:
     if not deduplication.get("id"):
         raise InvalidOptionError("Deduplication needs an id: jobs with the same id are one job")
     return deduplication
+
+
+def check_options(options: JobOptions) -> None:
+    """Raise InvalidOptionError for what Node refuses, or BullMQ would mishandle."""
+    if "jobId" in options:
+        check_job_id(options["jobId"])
+    check_priority(options.get("priority", 0))
+    check_delay(options.get("delay", 0))
+    check_attempts(options.get("attempts", 1))
+    if "deduplication" in options:
+        check_deduplication(options["deduplication"])
+    if options.get("lifo") and options.get("priority"):
+        raise InvalidOptionError(
+            "A job is either lifo or has a priority: prioritised jobs have an order of their own"
+        )
 
 
 def _is_integer(text: str) -> bool:

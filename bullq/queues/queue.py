@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import bullmq
 
 from bullq.clock import Duration
-from bullq.errors import (
-    DispatchInDoubt,
-    InvalidOptionError,
-    StoreUnavailable,
-    UnknownQueueError,
-)
-from bullq.protocol.codes import explain
+from bullq.errors import DispatchError, DispatchInDoubt, InvalidOptionError, UnknownQueueError
 from bullq.protocol.events import QueueEvent
 from bullq.protocol.keys import QueueKeys
-from bullq.protocol.options import (
-    JobOptions,
-    check_attempts,
-    check_deduplication,
-    check_delay,
-    check_job_id,
-    check_priority,
-)
+from bullq.protocol.options import check_job_id
+from bullq.queues.adds import Adds, Outcome
 from bullq.queues.control import QueueControl
 from bullq.queues.editing import JobEditor
 from bullq.queues.events import read_events
 from bullq.queues.getters import QueueView
 from bullq.queues.steplog import StepLog
-from bullq.store.adding import AddScript, NewJob
 
 if TYPE_CHECKING:
     from bullq.queues.spec import QueueSpec
+    from bullq.store.adding import NewJob
     from bullq.store.connection import Store
-
-CHUNK = 50
-"""Jobs per call: at 20 to 80 us each they hold Redis for less than 5 ms."""
 
 
 class JobQueue:
@@ -67,10 +49,7 @@ class JobQueue:
         self.jobs = JobEditor(store, self.keys)
         self.steps = StepLog(store, self.keys)
         self._sibling = sibling
-        self._script = AddScript(store.pipelined(), self.keys)
-        self._waiting: deque[tuple[NewJob, asyncio.Future[str]]] = deque()
-        self._sender: asyncio.Task[None] | None = None
-        self._introduced = False
+        self._adds = Adds(store, self.keys)
 
     def sibling(self, name: str) -> JobQueue:
         """Give another queue of the application; raises UnknownQueueError."""
@@ -86,32 +65,26 @@ class JobQueue:
         Raises InvalidOptionError, StoreUnavailable (the job is not on the queue) and
         DispatchInDoubt (it may be: no answer came).
         """
-        check_options(job.options)
-        added: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._waiting.append((job, added))
-        if self._sender is None or self._sender.done():
-            self._sender = asyncio.create_task(self._send(), name=f"bullq add {self.spec.name}")
-        return await added
+        check_job_id(job.id)
+        return await self._adds.add(job)
 
     async def add_many(self, jobs: Sequence[NewJob]) -> list[str]:
         """Add jobs in order, in chunks that keep Redis free for others, and give their ids.
 
-        Every job's options are checked before the first is added; a refusal by Redis names
-        the jobs it concerns.
+        Every job's id is checked before the first is added. What ends it midway is raised with
+        what is known of the jobs (DispatchError); a refusal by Redis names those it concerns.
         """
         for job in jobs:
-            check_options(job.options)
-        ids: list[str] = []
-        for start in range(0, len(jobs), CHUNK):
-            chunk = jobs[start : start + CHUNK]
-            try:
-                outcomes = await self._add(chunk)
-            except StoreUnavailable as error:
-                raise _doubt(error, chunk[0], queued=len(ids)) from error
-            if refused := [str(one) for one in outcomes if isinstance(one, Exception)]:
-                raise InvalidOptionError("; ".join(refused))
-            ids += [str(one) for one in outcomes]
+            check_job_id(job.id)
+        outcomes = await self._adds.add_many(jobs)
+        ids = [outcome for outcome in outcomes if isinstance(outcome, str)]
+        if len(ids) < len(jobs):
+            raise _cut_short(jobs, outcomes)
         return ids
+
+    async def introduce(self) -> None:
+        """Write which library made the queue, where none has: dashboards read it."""
+        await self._adds.introduce()
 
     def events(
         self, *, since: str | None = None, quiet_for: Duration | None = None
@@ -124,90 +97,21 @@ class JobQueue:
         """
         return read_events(self.store, self.keys, since=since, quiet_for=quiet_for)
 
-    async def _send(self) -> None:
-        """Send what waits to be added, for as long as there is any."""
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), CHUNK))]
-            outcomes: Sequence[str | Exception]
-            try:
-                outcomes = await self._add([job for job, _ in batch])
-            except StoreUnavailable as error:
-                outcomes = [_doubt(error, job) for job, _ in batch]
-            except Exception:  # noqa: BLE001 - such as an option that cannot be packed
-                # Nobody fails for what another one adds; adding an id again is harmless.
-                outcomes = [await self._add_alone(job) for job, _ in batch]
-            except asyncio.CancelledError:
-                for _, added in batch:
-                    added.cancel()
-                raise
-            for (_, added), outcome in zip(batch, outcomes, strict=True):
-                if added.done():
-                    continue  # its caller has gone
-                if isinstance(outcome, Exception):
-                    added.set_exception(outcome)
-                else:
-                    added.set_result(outcome)
 
-    async def _add_alone(self, job: NewJob) -> str | Exception:
-        try:
-            [outcome] = await self._add([job])
-        except StoreUnavailable as error:
-            return _doubt(error, job)
-        except Exception as error:  # noqa: BLE001 - its caller is told, whatever it is
-            return InvalidOptionError(f"{job.options['jobId']}: cannot be added: {error}")
-        return outcome
-
-    async def _add(self, jobs: Sequence[NewJob]) -> list[str | Exception]:
-        """Add jobs in one call; give each one's id, or why Redis refuses it."""
-        await self._introduce()
-        with self.store.errors():
-            answers = await self._script.add_jobs(jobs)
-        return [_outcome(job, answer) for job, answer in zip(jobs, answers, strict=True)]
-
-    async def _introduce(self) -> None:
-        """Write which library made the queue, where none has: dashboards read it."""
-        if self._introduced:
-            return
-        try:
-            with self.store.errors():
-                await self.store.client().hsetnx(
-                    self.keys.key("meta"), "version", f"bullq:{version('bullq')}"
-                )
-        except StoreUnavailable as error:
-            raise StoreUnavailable(str(error)) from error  # of the jobs none was sent: no doubt
-        self._introduced = True
-
-
-def check_options(options: JobOptions) -> None:
-    """Raise InvalidOptionError for what Node refuses, or BullMQ would mishandle."""
-    if "jobId" in options:
-        check_job_id(options["jobId"])
-    check_priority(options.get("priority", 0))
-    check_delay(options.get("delay", 0))
-    check_attempts(options.get("attempts", 1))
-    if "deduplication" in options:
-        check_deduplication(options["deduplication"])
-    if options.get("lifo") and options.get("priority"):
-        raise InvalidOptionError(
-            "A job is either lifo or has a priority: prioritised jobs have an order of their own"
-        )
-
-
-def _outcome(job: NewJob, answer: str | int) -> str | Exception:
-    if isinstance(answer, int):
-        return InvalidOptionError(f"{job.options['jobId']}: {explain(answer)}")
-    if answer.startswith("!"):
-        return InvalidOptionError(f"{job.options['jobId']}: Redis cannot add it: {answer[1:]}")
-    return answer
-
-
-def _doubt(error: StoreUnavailable, job: NewJob, *, queued: int = 0) -> Exception:
-    job_id = job.options["jobId"]
-    told = f"{error} {queued:,} jobs before {job_id} are queued." if queued else str(error)
-    if not error.in_doubt:
-        return StoreUnavailable(told)
-    return DispatchInDoubt(
-        f"{told} The job {job_id} was sent and may be queued; "
-        f"look with 'bullq jobs show {job_id}'. Sending it again under the same id is harmless.",
-        job_id,
-    )
+def _cut_short(jobs: Sequence[NewJob], outcomes: Sequence[Outcome]) -> DispatchError:
+    """Put what became of the jobs into one error."""
+    queued = {place: one for place, one in enumerate(outcomes) if isinstance(one, str)}
+    doubtful = {
+        place: jobs[place].id
+        for place, one in enumerate(outcomes)
+        if isinstance(one, DispatchInDoubt)
+    }
+    refused = [str(one) for one in outcomes if isinstance(one, InvalidOptionError)]
+    error = next(one for one in outcomes if isinstance(one, DispatchError))
+    told = "; ".join(refused) if isinstance(error, InvalidOptionError) else str(error)
+    if len(jobs) > 1:
+        told += f" Of {len(jobs):,} jobs {len(queued):,} are queued"
+        told += f", and {len(doubtful):,} may be." if doubtful else "."
+    error.args = (told,)
+    error.queued, error.doubtful = queued, doubtful
+    return error

@@ -1,21 +1,23 @@
-"""Add jobs, many in one call, by BullMQ's own scripts."""
+"""Add jobs, many in one call: the common ones by a shorter way, the others by BullMQ's scripts."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 
-from bullq.protocol.options import PARENT_FLAGS, JobOptions, encode_options
-from bullq.store.lua import script
+from bullq.errors import InvalidOptionError
+from bullq.protocol.options import PARENT_FLAGS, JobOptions, check_options, encode_options
+from bullq.store.lua import is_proven, script
 
 if TYPE_CHECKING:
     from bullq.protocol.keys import QueueKeys
-    from bullq.store.pipelined import Scripting
+    from bullq.store.pipelined import PipelinedConnection, Waiter
 
+_SCRIPT = "addJobs-11"
 _KEYS = (
     "wait",
     "paused",
@@ -29,57 +31,160 @@ _KEYS = (
     "prioritized",
     "pc",
 )
+_NEEDS_OFFICIAL = ("parent", "deduplication", "delay", "priority")
+_MOST_DIGITS = 14  # cjson writes no more of a number
+
+Answer = str | int
+"""What adding a job gave: its id, which with deduplication is another job's; a negative number
+when refused; an error's text after '!'."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job to be added: *data* is JSON text, *options* name its id."""
+class JobKind:
+    """What jobs have in common, checked and packed once: their name and options.
 
-    name: str
-    data: str
-    options: JobOptions
+    Raises InvalidOptionError for options that Node refuses, or BullMQ would mishandle.
+    """
 
-    def packed(self, keys: QueueKeys) -> list[Any]:
-        """Give the list that lua/addJobs-11.lua reads."""
-        options: dict[str, Any] = dict(self.options)
+    __slots__ = ("is_common", "name", "options", "packed")
+
+    def __init__(self, name: str, options: JobOptions) -> None:
+        check_options(options)
+        self.name = name
+        self.options = options
+        stored = encode_options(options)
+        try:
+            msgpack.packb([name, stored])  # as the official scripts would take it
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InvalidOptionError(f"The job {name!r} cannot be added: {error}") from error
+        needs_official = any(options.get(option) for option in _NEEDS_OFFICIAL)
+        self.is_common = not needs_official and _as_they_are(stored)
+        self.packed = _pack_kind(name, stored) if self.is_common else b""
+
+
+class NewJob(NamedTuple):
+    """A job to be added; *data* is JSON text."""
+
+    kind: JobKind
+    id: str
+    data: str | bytes
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.kind.name
+
+    @property
+    def options(self) -> JobOptions:
+        """The job's options, all but its id."""
+        return self.kind.options
+
+    def packed(self, keys: QueueKeys, now_ms: int | None = None) -> list[Any]:
+        """Give which official script adds the job, and the three arguments it takes.
+
+        *now_ms* is when the job is added, None for now.
+        """
+        options: dict[str, Any] = {**self.kind.options, "jobId": self.id}
         parent = options.get("parent")
         parent_key = f"{parent['queue']}:{parent['id']}" if parent else None
         deduplication = options.get("deduplication")
         arguments = [
             keys.base,
-            options.get("jobId", ""),
-            self.name,
-            options.get("timestamp", time.time_ns() // 1_000_000),
+            self.id,
+            self.kind.name,
+            options.get("timestamp", now_ms or time.time_ns() // 1_000_000),
             parent_key,
             f"{parent_key}:dependencies" if parent_key else None,
             _parent(parent, options) if parent else None,
             None,  # the schedule that makes the job: BullMQ's schedulers add theirs themselves
             f"{keys.base}de:{deduplication['id']}" if deduplication else None,
         ]
-        packed = encode_options(options)
-        return [_kind(options), msgpack.packb(arguments), self.data, msgpack.packb(packed)]
+        packed = msgpack.packb(encode_options(options))
+        return [_way(options), msgpack.packb(arguments), self.data, packed]
 
 
 class AddScript:
-    """The script that adds jobs to one queue."""
+    """The script that adds jobs to one queue.
 
-    def __init__(self, client: Scripting, keys: QueueKeys) -> None:
+    *plain* opens the shorter way: by default where the installed official scripts are those it
+    was proven against.
+    """
+
+    def __init__(
+        self, client: PipelinedConnection, keys: QueueKeys, *, plain: bool | None = None
+    ) -> None:
         self._keys = keys
-        self._add = client.register_script(script("addJobs-11"))
+        self._base = keys.base.encode()
+        self._plain = is_proven(_SCRIPT) if plain is None else plain
+        names = [keys.key(name) for name in _KEYS]
+        self._script = client.register_script(script(_SCRIPT)).on(names, arguments=4)
 
-    async def add_jobs(self, jobs: Sequence[NewJob]) -> list[str | int]:
-        """Add jobs in order (lua/addJobs-11.lua).
+    async def add_jobs(self, jobs: Sequence[NewJob]) -> Sequence[Answer]:
+        """Add jobs in order (lua/addJobs-11.lua); give what `answers` reads."""
+        reply: Sequence[Answer] = await self._script(*self._arguments(jobs))
+        return reply
 
-        Gives one answer each: the id, which with deduplication is another job's; a negative
-        number when refused; an error's text after '!'.
-        """
-        packed = msgpack.packb([job.packed(self._keys) for job in jobs], use_bin_type=False)
-        keys = [self._keys.key(name) for name in _KEYS]
-        answers: Any = await self._add(keys=keys, args=[packed])
-        return list(answers)
+    def begin(self, jobs: Sequence[NewJob], waiter: Waiter) -> bool:
+        """Begin to add jobs, if there is a connection: *waiter* hears what `answers` reads."""
+        return self._script.begin(waiter, *self._arguments(jobs))
+
+    def is_short(self, job: NewJob) -> bool:
+        """Whether the job takes the shorter way."""
+        return self._plain and job.kind.is_common
+
+    def _arguments(self, jobs: Sequence[NewJob]) -> tuple[bytes, bytes, bytes, bytes]:
+        now = b"%d" % (time.time_ns() // 1_000_000)
+        kinds: dict[JobKind, int] = {}
+        runs: list[Any] = []
+        run: list[str | bytes] = []
+        before = None
+        for kind, job_id, data in jobs:
+            if kind is before:
+                run += (job_id, data)
+            elif self._plain and kind.is_common:
+                before, run = kind, [job_id, data]
+                runs.append((kinds.setdefault(kind, len(kinds) + 1), run))
+            else:
+                before = None
+                way, *official = NewJob(kind, job_id, data).packed(self._keys, int(now))
+                runs.append((way, official))
+        packed_kinds = _PACKER.pack_array_header(len(kinds)) + b"".join(
+            [kind.packed for kind in kinds]
+        )
+        return self._base, now, packed_kinds, msgpack.packb(runs, use_bin_type=False)
 
 
-def _kind(options: dict[str, Any]) -> str:
+def answers(jobs: Sequence[NewJob], reply: Sequence[Answer]) -> list[Answer]:
+    """Read what lua/addJobs-11.lua answers: one answer for each job."""
+    given: list[Answer] = [job.id for job in jobs]
+    for place, answer in zip(reply[::2], reply[1::2], strict=True):
+        given[int(place) - 1] = answer
+    return given
+
+
+_PACKER = msgpack.Packer()
+
+
+def _pack_kind(name: str, stored: dict[str, Any]) -> bytes:
+    """Give the list that lua/addJobs-11.lua reads."""
+    before = json.dumps({**stored, "jobId": ""}, ensure_ascii=False, separators=(",", ":"))
+    timestamp = stored.get("timestamp")
+    front = bool(stored.get("lifo"))
+    packed: bytes = msgpack.packb(
+        [name, before.removesuffix('""}'), "}", timestamp and str(timestamp), front]
+    )
+    return packed
+
+
+def _as_they_are(value: Any) -> bool:
+    """Whether options that pass through cmsgpack and cjson are what they were."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _as_they_are(value[key]) for key in value)
+    if isinstance(value, int | float):
+        return float(f"{value:.{_MOST_DIGITS}g}") == value
+    return isinstance(value, str)
+
+
+def _way(options: dict[str, Any]) -> str:
     if options.get("delay"):
         return "delayed"
     return "prioritized" if options.get("priority") else "standard"

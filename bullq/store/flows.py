@@ -28,7 +28,7 @@ class NewNode:
     @property
     def id(self) -> str:
         """The job's id."""
-        return str(self.job.options["jobId"])
+        return self.job.id
 
     def packed(self) -> list[Any]:
         """Give the list that lua/addFlow-1.lua reads."""

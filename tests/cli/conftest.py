@@ -13,7 +13,7 @@ from bullq.dispatch.ids import new_job_id
 from bullq.protocol.record import to_json
 from bullq.queues.queue import JobQueue
 from bullq.queues.spec import QueueSpec
-from bullq.store.adding import NewJob
+from bullq.store.adding import JobKind, NewJob
 from bullq.store.connection import Store
 from tests.support.commands import Project
 from tests.support.servers import RedisServer
@@ -128,7 +128,7 @@ def send(valkey: RedisServer, prefix: str) -> Send:
             store = Store(valkey.url)
             try:
                 live = JobQueue(QueueSpec(name=queue), store, prefix)
-                return await live.add(NewJob(name, to_json(data or {}), {"jobId": new_job_id()}))
+                return await live.add(NewJob(JobKind(name, {}), new_job_id(), to_json(data or {})))
             finally:
                 await store.aclose()
 

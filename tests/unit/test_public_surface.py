@@ -33,6 +33,7 @@ SURFACE = [
     "BullqError",
     "ChildResults",
     "Context",
+    "DispatchError",
     "DispatchInDoubt",
     "Flow",
     "FlowReceipt",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bullq.dispatch.ids import new_job_id
-from bullq.store.adding import NewJob
+from bullq.store.adding import JobKind, NewJob
 from bullq_cli.bench.application import payload
 from bullq_cli.bench.figures import Point, Run, curve, steady_rate
 from bullq_cli.bench.knee import (
@@ -62,7 +62,7 @@ class Sweep:
         plan: Plan,
     ) -> None:
         self._queue = queue
-        self._job = job
+        self._kind = JobKind(job, {"attempts": 1, "removeOnComplete": True, "removeOnFail": True})
         self._crew = crew
         self._site = site
         self._data = payload(load)
@@ -192,17 +192,13 @@ class Sweep:
         for number in range(count):
             await asyncio.sleep(max(0.0, began + number * gap - time.monotonic()))
             job = self._new_job()
-            sent[job.options["jobId"]] = time.monotonic()
+            sent[job.id] = time.monotonic()
             await self._queue.add(job)
         await asyncio.sleep(min(_PICKUP_DEADLINE, 2 * gap))  # for the last one to start
         return sent
 
     def _new_job(self) -> NewJob:
-        return NewJob(
-            self._job,
-            self._data,
-            {"jobId": new_job_id(), "attempts": 1, "removeOnComplete": True, "removeOnFail": True},
-        )
+        return NewJob(self._kind, new_job_id(), self._data)
 
 
 def _as_run(answers: Sequence[dict[str, Any]], redis_us: float) -> Run:

@@ -13,8 +13,9 @@ import pytest
 import redis
 
 from bullq.dispatch.ids import new_job_id
-from bullq.queues.queue import JobQueue, NewJob
+from bullq.queues.queue import JobQueue
 from bullq.queues.spec import QueueSpec
+from bullq.store.adding import JobKind, NewJob
 from bullq.store.connection import Store
 from tests.integration.processes.looking import alive
 from tests.support.commands import DEADLINE, Process, Project
@@ -27,7 +28,7 @@ def send(project: Project, name: str, data: Any, *, queue: str = "default") -> s
         store = Store(project.environment["REDIS_URL"])
         try:
             live = JobQueue(QueueSpec(name=queue), store, project.environment["BULLQ_PREFIX"])
-            return await live.add(NewJob(name, json.dumps(data), {"jobId": new_job_id()}))
+            return await live.add(NewJob(JobKind(name, {}), new_job_id(), json.dumps(data)))
         finally:
             await store.aclose()
 

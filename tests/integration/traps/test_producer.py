@@ -9,12 +9,20 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from bullq import Bullq, DispatchInDoubt, InvalidOptionError, PayloadError, QueueSpec, job
-from bullq.queues.queue import CHUNK
-from bullq.store.adding import NewJob
+from bullq import (
+    Bullq,
+    DispatchInDoubt,
+    InvalidOptionError,
+    PayloadError,
+    QueueSpec,
+    StoreUnavailable,
+    job,
+)
+from bullq.queues.adds import MOST_COST
+from bullq.store.adding import JobKind, NewJob
 from tests.conftest import AppFactory
 from tests.support.proxy import running_proxy
-from tests.support.servers import RedisServer
+from tests.support.servers import RedisServer, free_port
 from tests.support.workers import running_worker
 
 
@@ -129,11 +137,11 @@ async def test_p06_20_000_jobs_leave_redis_free_for_others_and_keep_their_order(
     receipts = await number.dispatch_many([Number(n=n) for n in range(20_000)])
     [_, *ids] = await next_ids(app)
     assert ids == [receipt.id for receipt in receipts]
-    for place in (0, CHUNK - 1, CHUNK, 19_999):
+    for place in (0, MOST_COST - 1, MOST_COST, 19_999):
         assert json.loads(await stored_data(app, ids[place])) == {"n": place}
     [_, [_, calls, _, buckets]] = await client.execute_command("LATENCY", "HISTOGRAM", "evalsha")
     up_to = dict(zip(buckets[::2], buckets[1::2], strict=True))  # us: calls that took no longer
-    assert calls == 20_000 / CHUNK
+    assert calls == 20_000 / MOST_COST
     stats = await client.info("commandstats")
     assert stats["cmdstat_evalsha"]["usec_per_call"] < 5_000
     # Some of the slowest are the machine's doing, not the calls'.
@@ -156,9 +164,11 @@ async def test_p06_every_payload_is_checked_before_the_first_is_sent(
 async def test_p07_each_job_that_redis_refuses_in_a_bulk_is_named(make_app: AppFactory) -> None:
     app = make_app(number)
     queue = app.queue("default")
-    orphan: Any = {"jobId": "orphan", "parent": {"id": "nobody", "queue": queue.keys.base[:-1]}}
-    fine: Any = {"jobId": "fine"}
-    jobs = [NewJob("number", '{"n":1}', fine), NewJob("number", '{"n":2}', orphan)]
+    orphan: Any = {"parent": {"id": "nobody", "queue": queue.keys.base[:-1]}}
+    jobs = [
+        NewJob(JobKind("number", {}), "fine", '{"n":1}'),
+        NewJob(JobKind("number", orphan), "orphan", '{"n":2}'),
+    ]
     with pytest.raises(InvalidOptionError, match="orphan: the parent job does not exist") as told:
         await queue.add_many(jobs)
     assert "fine" not in str(told.value)
@@ -225,19 +235,39 @@ async def test_p07_what_one_task_cannot_add_fails_for_nobody_else(make_app: AppF
     assert await next_ids(app) == [one.id for one in fine]
 
 
-async def test_p07_a_bulk_that_is_cut_off_says_how_much_of_it_is_queued(
+async def test_p07_a_bulk_that_is_cut_off_says_what_became_of_each_job(
     make_app: AppFactory, valkey: RedisServer
 ) -> None:
+    chunk, items = MOST_COST, [Number(n=n) for n in range(5 * MOST_COST)]
     async with running_proxy(valkey.port) as proxy:
         app = make_app(number, url=proxy.url)
-        await number.dispatch(Number())
+        await number.dispatch(Number(n=-1))  # so that all of the bulk goes by EVALSHA
         held = proxy.catch(b"EVALSHA")
-        sending = asyncio.create_task(number.dispatch_many([Number()] * 3 * CHUNK))
+        sending = asyncio.create_task(number.dispatch_many(items))
         await asyncio.wait_for(held.answered.wait(), 10)
-        second = proxy.catch(b"EVALSHA")
+        later = proxy.catch(b"EVALSHA")
         held.let_go()
-        await asyncio.wait_for(second.answered.wait(), 10)
-        second.cut()
-        with pytest.raises(DispatchInDoubt, match=rf"{CHUNK} jobs before \w+ are queued") as doubt:
+        await asyncio.wait_for(later.answered.wait(), 10)
+        later.cut()
+        with pytest.raises(DispatchInDoubt, match=r"Of 1,250 jobs \d+ are queued, and") as cut:
             await asyncio.wait_for(sending, 10)
-        assert (await next_ids(app)).index(doubt.value.job_id) == 1 + CHUNK
+        error = cut.value
+        queued, doubtful = sorted(error.receipts), sorted(error.doubtful)
+        assert len(queued) in {chunk, 2 * chunk}
+        assert len(doubtful) in {chunk, 2 * chunk}
+        assert queued + doubtful == list(range(len(queued) + len(doubtful)))
+        assert error.job_id == error.doubtful[len(queued)]
+        _, *waiting = await next_ids(app)
+        assert waiting[: len(queued)] == [error.receipts[place].id for place in queued]
+        assert waiting[len(queued) : len(queued) + chunk] == [
+            error.doubtful[place] for place in doubtful[:chunk]
+        ]
+        assert json.loads(await stored_data(app, error.receipts[7].id)) == {"n": 7}
+
+
+async def test_p07_a_bulk_that_begins_without_redis_is_not_queued(make_app: AppFactory) -> None:
+    make_app(number, url=f"redis://127.0.0.1:{free_port()}")
+    with pytest.raises(StoreUnavailable, match="Of 2 jobs 0 are queued") as cut:
+        await number.dispatch_many([Number()] * 2)
+    assert not cut.value.receipts
+    assert not cut.value.doubtful

@@ -1,0 +1,88 @@
+--[[
+  Add common jobs: ones with an id of their own and without parent, deduplication, delay or
+  priority. Leaves what addStandardJob leaves, job by job; what all jobs of a call have in common
+  is read and written once.
+
+    plainBegin(runs) sees which ids are taken, and counts the jobs.
+    plainAdd(kind, jobs, first) adds jobs, a flat list of ids and data; *first* is the place of
+    the first one in the call.
+    plainPush() puts what was added into the list of waiting jobs: to be called at the end, and
+    before anything else is added.
+]]
+local NAME, BEFORE_ID, AFTER_ID, TIMESTAMP, LIFO = 1, 2, 3, 4, 5
+
+local free = true -- no id of the call was taken when it began, and only plainAdd has added since
+local here = {}
+local queue
+local front, back = {}, {}
+
+local function plainBegin(runs)
+  local keys = {}
+  for _, run in ipairs(runs) do
+    if type(run[1]) == "number" then
+      for place = 1, #run[2], 2 do
+        keys[#keys + 1] = BASE .. run[2][place]
+      end
+    end
+  end
+  if #keys == 0 then
+    return 0
+  end
+  free = redis.call("EXISTS", unpack(keys)) == 0
+  return #keys
+end
+
+local function readQueue()
+  local known = redis.call("HMGET", META, "paused", "concurrency", "opts.maxLenEvents")
+  if not known[3] then
+    known[3] = "10000"
+    redis.call("HSET", META, "opts.maxLenEvents", known[3])
+  end
+  return {
+    closed = known[1] or (known[2] and redis.call("LLEN", ACTIVE) >= tonumber(known[2])),
+    longest = known[3]
+  }
+end
+
+local function tellTaken(jobKey, id)
+  redis.call("HGET", jobKey, "parentKey") -- an error where it is no job
+  redis.call("XADD", EVENTS, "MAXLEN", "~", queue.longest, "*", "event", "duplicated", "jobId", id)
+  return id
+end
+
+local function store(kind, jobKey, id, data)
+  redis.call("HSET", jobKey, "name", kind[NAME], "data", data,
+    "opts", kind[BEFORE_ID] .. cjson.encode(id) .. kind[AFTER_ID],
+    "timestamp", kind[TIMESTAMP] or NOW, "delay", "0", "priority", "0")
+  redis.call("XADD", EVENTS, "*", "event", "added", "jobId", id, "name", kind[NAME])
+  redis.call("XADD", EVENTS, "MAXLEN", "~", queue.longest, "*", "event", "waiting", "jobId", id)
+end
+
+local function plainAdd(kind, jobs, first)
+  queue = queue or readQueue()
+  local waiting = kind[LIFO] and front or back
+  for place = 1, #jobs, 2 do
+    local id = jobs[place]
+    local jobKey = BASE .. id
+    if here[id] or not free and redis.call("EXISTS", jobKey) == 1 then
+      tell(first + (place - 1) / 2, id, pcall(tellTaken, jobKey, id))
+    else
+      store(kind, jobKey, id, jobs[place + 1])
+      here[id] = true
+      waiting[#waiting + 1] = id
+    end
+  end
+end
+
+local function plainPush()
+  if #back > 0 then
+    redis.call("LPUSH", WAIT, unpack(back))
+  end
+  if #front > 0 then
+    redis.call("RPUSH", WAIT, unpack(front))
+  end
+  if (#back > 0 or #front > 0) and not queue.closed then
+    redis.call("ZADD", MARKER, 0, "0")
+  end
+  front, back, free = {}, {}, false
+end
