@@ -44,6 +44,7 @@ from bullq.protocol.events import QueueEvent
 from bullq.protocol.states import JobState
 from bullq.queues.spec import Keep, QueueSpec, RateLimit
 from bullq.telemetry.hooks import JobEvent, Observer
+from bullq.worker.dropin.worker import Worker
 
 __all__ = [
     "ActionRefused",
@@ -81,6 +82,7 @@ __all__ = [
     "StoreUnavailable",
     "UnknownJobError",
     "UnknownQueueError",
+    "Worker",
     "children_of",
     "children_of_sync",
     "job",

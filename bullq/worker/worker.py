@@ -101,19 +101,11 @@ class Worker:
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._scripts = WorkerScripts(queue.store.pipelined(), queue.keys)
-        claim = Claim(
-            tokens=(),
-            lock_duration_ms=queue.spec.lock_duration_ms,
-            worker=self.name,
-            plain=is_proven("exchange-12"),
-            limiter=queue.spec.rate_limit.limiter if queue.spec.rate_limit else None,
-            metrics=metrics,
-        )
         self._exchange = Exchange(
             queue,
             self._scripts,
             self.health,
-            claim=claim,
+            claim=self._claim(metrics),
             concurrency=self.concurrency,
             on_claimed=self._begin,
             on_answered=self._changed.set,
@@ -127,6 +119,18 @@ class Worker:
         self._wakeup = Wakeup(queue, self._exchange, self.health, self.name, longest_block)
         self._watchdog = Watchdog(
             queue.store, self._exchange, self._wakeup, self.health, to_ms(max_outage)
+        )
+
+    def _claim(self, metrics: int | None) -> Claim:
+        """Give the terms on which jobs are claimed; the exchange adds the tokens."""
+        spec = self._queue.spec
+        return Claim(
+            tokens=(),
+            lock_duration_ms=spec.lock_duration_ms,
+            worker=self.name,
+            plain=is_proven("exchange-12"),
+            limiter=spec.rate_limit.limiter if spec.rate_limit else None,
+            metrics=metrics,
         )
 
     @property

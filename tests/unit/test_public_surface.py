@@ -62,6 +62,7 @@ SURFACE = [
     "StoreUnavailable",
     "UnknownJobError",
     "UnknownQueueError",
+    "Worker",
     "children_of",
     "children_of_sync",
     "job",

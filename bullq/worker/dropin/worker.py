@@ -127,6 +127,7 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
         """
         if self.closed:
             return
+        self._refuse_own_jobs("close")
         if not self.closing:
             self.closing = True
             self.emit("closing")
@@ -141,6 +142,8 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
         elif self._core is not None:
             self._core.pause()
             self._core.stop(_FOR_EVER if timeout is None else timedelta(seconds=timeout))
+        elif self._main is not None:
+            self._main.cancel()  # Redis has not been found yet
         await self._wait_for_end()
         if self.closed:
             return  # another call was faster
@@ -153,6 +156,8 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
 
     async def pause(self, do_not_wait_active: bool = False) -> None:  # noqa: FBT001, FBT002 - the official signature
         """Take no more jobs until resumed, and wait for those that run unless told not to."""
+        if not do_not_wait_active:
+            self._refuse_own_jobs("pause")
         if not self.paused:
             self.paused = True
             self._stop_waiting()
@@ -194,6 +199,15 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
     async def _ensure_client_names(self) -> None:
         """Name no connection here: bullq names the one that waits, in a way that servers take."""
 
+    def _refuse_own_jobs(self, what: str) -> None:
+        """Raise where a job of this worker calls what would wait for that job to end."""
+        task = asyncio.current_task()
+        if any(attempt.task is task for attempt in self.attempts):
+            raise RuntimeError(
+                f"{what}() waits for running jobs, and one of them has called it: begin it as a "
+                f"task, asyncio.create_task(worker.{what}()), and let the job end"
+            )
+
     def _stop_waiting(self) -> None:
         """End the wait of a caller that takes jobs by getNextJob: it is given None."""
         if self.waiting is not None:
@@ -206,12 +220,24 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
             self.tell_error(error)
 
     async def _work(self) -> None:
-        """Make bullq's worker and run it."""
-        options = self._options
+        """Run bullq's worker, and another one where it ends by an error: nobody else would."""
         await self._reach()
-        queue = JobQueue(options.spec, self._store, options.prefix)
-        core = self._core = Core(
-            queue,
+        self.emit("ready")
+        while True:
+            self._core = self._new_core()
+            try:
+                await self._core.run()
+            except Exception as error:  # noqa: BLE001 - whatever it is, jobs wait
+                self.tell_error(error)
+                await asyncio.sleep(_RETRY_PAUSE)
+                await self._reach()
+            if self.closing:
+                return
+
+    def _new_core(self) -> Core:
+        options = self._options
+        core = Core(
+            JobQueue(options.spec, self._store, options.prefix),
             JobRegistry(()),
             Teller(self),
             name=options.name or default_worker_name(),
@@ -223,13 +249,12 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
         )
         if self.paused:
             core.pause()
-        self.emit("ready")
-        await core.run()
+        return core
 
     async def _reach(self) -> None:
         """Wait until Redis answers; tell once that it does not."""
         told = False
-        while True:
+        while not self.closing:
             try:
                 await self._store.check()
             except StoreUnavailable as error:
