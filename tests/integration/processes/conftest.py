@@ -62,7 +62,7 @@ async def dies(data: Number) -> None:
 @job(queue="default", name="waits")
 async def waits(data: Number) -> None:
     await tell(data)
-    async with redis.asyncio.from_url(os.environ["REDIS_URL"]) as client:
+    async with redis.asyncio.from_url(os.environ["REDIS_URL"], socket_timeout=None) as client:
         await client.blpop(f"{BASE}:go", 60)
 """
 
@@ -78,5 +78,6 @@ def project(tmp_path: Path, valkey: RedisServer, prefix: str) -> Project:
 
 @pytest.fixture
 def database(valkey: RedisServer) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(valkey.url, decode_responses=True) as client:
+    # Its blocking reads have deadlines of their own.
+    with redis.Redis.from_url(valkey.url, decode_responses=True, socket_timeout=None) as client:
         yield client

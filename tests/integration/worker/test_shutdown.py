@@ -101,7 +101,7 @@ async def test_three_worker_processes_share_3_000_jobs_and_run_none_twice(
     receipts = await note.dispatch_many([Number(n=n) for n in range(3_000)])
     processes = [start_worker("default", valkey, prefix) for _ in range(3)]
     try:
-        with redis.Redis.from_url(valkey.url, decode_responses=True) as client:
+        with redis.Redis.from_url(valkey.url, decode_responses=True, socket_timeout=None) as client:
             for process in processes:
                 # Each waits for the others, so that all three share the jobs.
                 assert client.blpop(f"{prefix}:ready", 30) is not None, process.poll()
@@ -143,7 +143,7 @@ async def test_a_worker_that_is_killed_leaves_its_jobs_to_the_others(
     receipt = await holds.dispatch(Number())
     process = start_worker("short", valkey, prefix)
     try:
-        with redis.Redis.from_url(valkey.url, decode_responses=True) as client:
+        with redis.Redis.from_url(valkey.url, decode_responses=True, socket_timeout=None) as client:
             assert client.blpop(f"{prefix}:ready", 30) is not None
             client.rpush(f"{prefix}:go", "go")
             assert await asyncio.to_thread(client.blpop, f"{prefix}:held", 30) is not None

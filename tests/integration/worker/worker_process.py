@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 
+import redis.asyncio
 from pydantic import BaseModel
 
 from bullq import Bullq, Observer, QueueSpec, job
@@ -37,9 +38,9 @@ app = Bullq(jobs=[note, holds], queues=[SHORT])
 
 
 async def main(queue: str) -> None:
-    client = app.store.client()
-    await client.rpush(f"{app.settings.prefix}:ready", os.getpid())
-    assert await client.blpop(f"{app.settings.prefix}:go", 4) is not None
+    async with redis.asyncio.from_url(app.store.url, socket_timeout=None) as client:
+        await client.rpush(f"{app.settings.prefix}:ready", os.getpid())
+        assert await client.blpop(f"{app.settings.prefix}:go", 30) is not None
     worker = app.worker(queue, Observer(), concurrency=10)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
     await worker.run()
