@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import sys
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bullq.queues.queue import JobQueue
     from bullq.store.embedded import EmbeddedServer
     from bullq.telemetry.hooks import Observer
+    from bullq.telemetry.otel import OpenTelemetry
 
 DEFAULT_PACKAGE = "jobs"
 """The package of jobs that is looked for in the current folder where no setting names one."""
@@ -43,6 +44,7 @@ class Bullq:
 
     *jobs* is a package of services, or the jobs themselves; *queues* are the application's own
     beside the standard ones. Without *settings* the environment and pyproject.toml are read.
+    *telemetry* traces what is sent and run; None: as the setting BULLQ_OTEL says.
     Making one sets who dispatches for the process: `job.dispatch()` goes through the last one.
     """
 
@@ -52,8 +54,10 @@ class Bullq:
         jobs: str | Iterable[Job[Any, Any]] = DEFAULT_PACKAGE,
         queues: Iterable[QueueSpec] = (),
         settings: Settings | None = None,
+        telemetry: OpenTelemetry | None = None,
     ) -> None:
         self.settings = settings or load_settings()
+        self._telemetry = telemetry
         self._jobs = jobs if isinstance(jobs, str) else list(jobs)
         self._specs = list(queues)
         self._embedded: EmbeddedServer | None = None
@@ -92,7 +96,26 @@ class Bullq:
             job_queues=self.jobs.queues(),
             overrides=self.settings.queues,
             prefix=self.settings.prefix,
+            **self._traced_queues(),
         )
+
+    @cached_property
+    def telemetry(self) -> OpenTelemetry | None:
+        """What traces the application, or None."""
+        if self._telemetry is not None or not self.settings.otel:
+            return self._telemetry
+        try:
+            from bullq.telemetry.otel import OpenTelemetry  # noqa: PLC0415 - it is an extra
+        except ImportError as error:
+            raise SettingsError(f"BULLQ_OTEL is on. {error}") from None
+        return OpenTelemetry(metrics=True)
+
+    def _traced_queues(self) -> dict[str, Any]:
+        if self.telemetry is None:
+            return {}
+        from bullq.queues.traced import TracedQueue  # noqa: PLC0415 - it needs the extra
+
+        return {"new_queue": partial(TracedQueue, self.telemetry)}
 
     @property
     def own_queues(self) -> list[str]:
@@ -134,6 +157,10 @@ class Bullq:
         Raises UnknownQueueError, RemoteJobError.
         """
         self.check_own(queue)
+        if self.telemetry is not None:
+            from bullq.worker.tracing import traced  # noqa: PLC0415 - it needs the extra
+
+            options.setdefault("new_execution", traced(self.telemetry))
         return Worker(
             self.queue(queue),
             self.jobs,

@@ -38,6 +38,7 @@ _VARIABLES = {
     "queues": "BULLQ_QUEUES",
     "log_format": "BULLQ_LOG_FORMAT",
     "heartbeat_file": "BULLQ_HEARTBEAT_FILE",
+    "otel": "BULLQ_OTEL",
     "dashboard_token": "BULLQ_DASHBOARD_TOKEN",
     "recurring_on": "BULLQ_RECURRING_ON",
     "inngest_app": "BULLQ_INNGEST_APP",
@@ -151,6 +152,7 @@ class Settings(BaseSettings):
     queues: dict[str, QueueOptions] = Field(default_factory=dict, alias="BULLQ_QUEUES")
     log_format: Literal["text", "json"] = Field("text", alias="BULLQ_LOG_FORMAT")
     heartbeat_file: Path | None = Field(None, alias="BULLQ_HEARTBEAT_FILE")
+    otel: bool = Field(default=False, alias="BULLQ_OTEL")
     dashboard_token: SecretStr | None = Field(None, alias="BULLQ_DASHBOARD_TOKEN", min_length=16)
     recurring_on: Literal["bullmq", "inngest"] = Field("bullmq", alias="BULLQ_RECURRING_ON")
     inngest_app: str = Field("bullq", alias="BULLQ_INNGEST_APP", min_length=1)

@@ -66,6 +66,8 @@ class JobOptions(TypedDict, total=False):
     keepLogs: int
     stackTraceLimit: int
     deduplication: Deduplication
+    tm: str
+    omc: bool
 
 
 def encode_options(options: Mapping[str, Any]) -> dict[str, Any]:

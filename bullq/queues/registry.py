@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from bullq.errors import InvalidOptionError, SettingsError, UnknownQueueError
@@ -26,6 +26,7 @@ class QueueRegistry:
         job_queues: Iterable[str] = (),
         overrides: Mapping[str, QueueOptions] | None = None,
         prefix: str = "bull",
+        new_queue: Callable[..., JobQueue] = JobQueue,
     ) -> None:
         own = list(specs)
         known = {spec.name: spec for spec in (*STANDARD_QUEUES, *own)}
@@ -46,6 +47,7 @@ class QueueRegistry:
                 raise SettingsError(str(error)) from None
         self._specs = known
         self._prefix = prefix
+        self._new_queue = new_queue
         self._live: PerLoop[dict[str, JobQueue]] = PerLoop(dict)
 
     @property
@@ -67,7 +69,7 @@ class QueueRegistry:
         """Give the queue itself, on the running event loop."""
         queues = self._live.here()
         if name not in queues:
-            queues[name] = JobQueue(
+            queues[name] = self._new_queue(
                 self.spec(name), store, self._prefix, lambda other: self.live(other, store)
             )
         return queues[name]
