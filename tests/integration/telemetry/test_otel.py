@@ -6,7 +6,7 @@ import asyncio
 import builtins
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from opentelemetry import trace
@@ -17,10 +17,11 @@ from pydantic import BaseModel
 
 from bullq import Bullq, Context, Job, JobFailed, QueueSpec, SettingsError, job
 from bullq.dispatch.ids import new_job_id
+from bullq.protocol.options import JobOptions
 from bullq.queues.queue import JobQueue
 from bullq.queues.traced import TracedQueue
 from bullq.settings import Settings
-from bullq.store.adding import NewJob
+from bullq.store.adding import JobKind, NewJob
 from bullq.telemetry.otel import OpenTelemetry
 from tests.support.servers import RedisServer
 from tests.support.workers import DEADLINE, running_worker
@@ -61,7 +62,8 @@ class Traced:
     async def add(self, name: str, **options: Any) -> str:
         """Add a job as another program would: untraced."""
         queue = self.app.queue("one")
-        new = NewJob(name, "{}", {"jobId": new_job_id(), "attempts": 1, **options})
+        kind = JobKind(name, cast("JobOptions", {"attempts": 1, **options}))
+        new = NewJob(kind, new_job_id(), "{}")
         return await JobQueue.add(queue, new)
 
     async def field(self, job_id: str, name: str) -> str | None:
