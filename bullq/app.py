@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,7 @@ class Bullq:
         self._specs = list(queues)
         self._embedded: EmbeddedServer | None = None
         self.dispatcher = BullmqDispatcher(self.queue, use_bullmq=self.settings.use_bullmq)
-        self.flows = BullmqFlows(
+        self.flows = self._flows_kind()(
             self.queue,
             self.dispatcher.receipt,
             self.dispatcher.run_sync,
@@ -109,6 +109,13 @@ class Bullq:
         except ImportError as error:
             raise SettingsError(f"BULLQ_OTEL is on. {error}") from None
         return OpenTelemetry(metrics=True)
+
+    def _flows_kind(self) -> Callable[..., BullmqFlows]:
+        if self.telemetry is None:
+            return BullmqFlows
+        from bullq.dispatch.traced import TracedFlows  # noqa: PLC0415 - it needs the extra
+
+        return partial(TracedFlows, self.telemetry)
 
     def _traced_queues(self) -> dict[str, Any]:
         if self.telemetry is None:

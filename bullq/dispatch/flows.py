@@ -54,17 +54,18 @@ MakeReceipt = Callable[["JobDefinition[Any, Any]", str], Receipt[Any]]
 
 
 @dataclass(slots=True)
-class _Planned:
+class Planned:
     """A job of the tree with its id, its queue, and its children once they are known."""
 
     flow: FlowTree
     id: str
     queue: JobQueue
-    parent: _Planned | None
-    children: list[_Planned]
+    parent: Planned | None
+    children: list[Planned]
 
     @property
     def key(self) -> str:
+        """The key of the job's hash."""
         return self.queue.keys.job(self.id)
 
 
@@ -91,7 +92,9 @@ class BullmqFlows(FlowPort):
         root = self._plan(flow, None)
         planned = list(_by_levels(root))
         _check_tree(planned)
-        nodes = [_node(one) for one in planned]
+        nodes = self._nodes(planned)
+        for queue in {one.queue.spec.name: one.queue for one in planned}.values():
+            await queue.introduce()
         store = root.queue.store
         try:
             with store.errors():
@@ -146,20 +149,24 @@ class BullmqFlows(FlowPort):
                 names[key.rsplit(":", 2)[1], name].append(key)
         return names
 
-    def _plan(self, flow: FlowTree, parent: _Planned | None) -> _Planned:
+    def _plan(self, flow: FlowTree, parent: Planned | None) -> Planned:
         job_id = new_job_id() if flow.options.id is None else flow.options.id
-        planned = _Planned(flow, job_id, self._live_queue(flow.job.queue), parent, [])
+        planned = Planned(flow, job_id, self._live_queue(flow.job.queue), parent, [])
         planned.children = [self._plan(child, planned) for child in flow.children]
         return planned
 
-    def _receipts(self, planned: _Planned) -> FlowReceipt[Any]:
+    def _nodes(self, planned: list[Planned]) -> list[NewNode]:
+        """Give the jobs of a tree as they are sent."""
+        return [_node(one) for one in planned]
+
+    def _receipts(self, planned: Planned) -> FlowReceipt[Any]:
         return FlowReceipt(
             self._make_receipt(planned.flow.job, planned.id),
             tuple(self._receipts(child) for child in planned.children),
         )
 
 
-def _by_levels(root: _Planned) -> Iterator[_Planned]:
+def _by_levels(root: Planned) -> Iterator[Planned]:
     """Walk a tree as Node adds it: all parents before their children."""
     waiting = deque([root])
     while waiting:
@@ -168,7 +175,7 @@ def _by_levels(root: _Planned) -> Iterator[_Planned]:
         waiting.extend(planned.children)
 
 
-def _check_tree(planned: list[_Planned]) -> None:
+def _check_tree(planned: list[Planned]) -> None:
     if len(planned) > MOST_JOBS:
         raise InvalidOptionError(
             f"A flow has at most {MOST_JOBS:,} jobs, as it is added in one step; this one has "
@@ -183,7 +190,7 @@ def _check_tree(planned: list[_Planned]) -> None:
         seen.add(one.key)
 
 
-def _node(planned: _Planned) -> NewNode:
+def _node(planned: Planned) -> NewNode:
     flow, keys = planned.flow, planned.queue.keys
     try:
         options: dict[str, Any] = {**job_options(flow.job, planned.queue.spec, flow.options)}
@@ -199,7 +206,7 @@ def _node(planned: _Planned) -> NewNode:
     return NewNode(job, keys, planned.parent.key if planned.parent else "", _children(planned))
 
 
-def _children(planned: _Planned) -> str:
+def _children(planned: Planned) -> str:
     """Name the children by what they are, as JSON; empty where there are none."""
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
     for child in planned.children:

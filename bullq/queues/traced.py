@@ -21,7 +21,7 @@ class TracedQueue(JobQueue):
         """Add a job and give its id, as JobQueue.add() does."""
         queue = self.spec.name
         with self._telemetry.sending("add", queue, f"{queue}.{job.name}") as sending:
-            job_id = await super().add(_carrying(job, sending.carrier))
+            job_id = await super().add(carrying(job, sending.carrier))
             sending.span.set_attributes({otel.JOB_NAME: job.name, otel.JOB_ID: job_id})
             return job_id
 
@@ -35,7 +35,7 @@ class TracedQueue(JobQueue):
             return await super().add_many(_all_carrying(jobs, sending.carrier))
 
 
-def _carrying(job: NewJob, carrier: str) -> NewJob:
+def carrying(job: NewJob, carrier: str) -> NewJob:
     """Give a job the context to carry, unless it has one, or is to have none (`omc`)."""
     return _all_carrying([job], carrier)[0]
 

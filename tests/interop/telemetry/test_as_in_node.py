@@ -152,3 +152,29 @@ async def test_adding_leaves_the_same_spans(node: NodeProgram, traced: MakeTrace
 
     assert len(added(program)) == 2
     assert added(python) == added(program)
+
+
+async def test_a_flow_leaves_the_same_spans(node: NodeProgram, traced: MakeTraced) -> None:
+    def tree(queue: str) -> dict[str, Any]:
+        leaf = {"queueName": queue, "name": "retry", "data": {}, "opts": {}}
+        below = {"queueName": queue, "name": "work", "data": {}, "opts": {}, "children": [leaf]}
+        return {"queueName": queue, "name": "work", "data": {}, "children": [below, leaf]}
+
+    here = traced(work, retry)
+    below = work.flow(Number(), children=[retry.flow(Number())])
+    receipt = await work.flow(Number(), children=[below, retry.flow(Number())]).dispatch()
+    await node.ask("flow", tree=tree(QUEUES["node"]))
+    program, python = await node.told(), here.told()
+
+    def shown(told: Told) -> list[str]:
+        known = {span.id: span for span in told.spans}
+        return sorted(shape(span, known) for span in told.spans if span.kind == "PRODUCER")
+
+    assert len(shown(program)) == 5
+    assert shown(python) == shown(program)
+    spans = {span.attributes.get("bullmq.job.id"): span for span in python.spans}
+    queue = here.app.queue(QUEUES["bullq"])
+    for one in (receipt, *receipt.children):
+        stored = await queue.store.client().hget(queue.keys.job(one.receipt.id), "opts")
+        carried = json.loads(json.loads(stored)["tm"])["traceparent"]
+        assert f"-{spans[one.receipt.id].id}-" in carried

@@ -14,7 +14,7 @@ import {
   InMemorySpanExporter,
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-base";
-import { Queue, QueueEvents, UnrecoverableError, Worker } from "bullmq";
+import { FlowProducer, Queue, QueueEvents, UnrecoverableError, Worker } from "bullmq";
 import { BullMQOtel } from "bullmq-otel";
 
 const [url, prefix] = process.argv.slice(2);
@@ -62,6 +62,11 @@ const commands = {
   },
   async addBulk({ name, jobs }) {
     return (await queue(name).queue.addBulk(jobs)).map((job) => job.id);
+  },
+  async flow({ tree }) {
+    const producer = new FlowProducer(options);
+    await producer.add(tree);
+    await producer.close();
   },
   async work({ name }) {
     const worker = new Worker(
