@@ -64,7 +64,7 @@ class WebService:
             yield
         finally:
             await self.registration.stop()
-            self.functions.close()
+            await self.functions.aclose()
 
     async def _live(self, _: Request) -> Response:
         """Answer that the event loop turns; whoever gets no answer may restart the process."""

@@ -214,7 +214,9 @@ def sign(body: bytes, signing_key: str, at: float | None = None) -> str:
 @contextlib.asynccontextmanager
 async def serving(app: Any) -> AsyncIterator[str]:
     """Serve an ASGI app on a free port, on this event loop; give its address."""
-    config = uvicorn.Config(app, port=0, log_level="warning", lifespan="on", access_log=False)
+    config = uvicorn.Config(
+        app, port=0, log_level="warning", access_log=False, timeout_graceful_shutdown=1
+    )
     server = _Server(config)
     task = asyncio.create_task(server.serve())
     try:
@@ -224,7 +226,6 @@ async def serving(app: Any) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        server.force_exit = True
         await task
 
 

@@ -53,3 +53,7 @@ class Children:
         """Give the data of the event by which Inngest invokes a child."""
         data: dict[str, Any] = child.job.payload.encode(child.payload)
         return {**data, ENVELOPE: {"id": child.id}}
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        await self._sender.aclose()

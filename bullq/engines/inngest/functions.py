@@ -65,9 +65,11 @@ class InngestFunctions:
         """The functions' ids, without the application's: `<queue>.<job>`."""
         return [function_id(job) for job in self._jobs]
 
-    def close(self) -> None:
-        """Let the threads end once what they do is done."""
+    async def aclose(self) -> None:
+        """Close the connections, and let the threads end once what they do is done."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._children.aclose()
+        await sdk.close(self.client)
 
     def _function(self, job: Job[Any, Any]) -> sdk.Function[Any]:
         spec = self._spec_of(job.queue)

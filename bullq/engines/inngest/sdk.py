@@ -48,6 +48,7 @@ __all__ = [
     "Throttle",
     "TriggerCron",
     "TriggerEvent",
+    "close",
     "is_replaying",
     "max_attempts",
     "memos",
@@ -66,6 +67,13 @@ def memos(ctx: Context) -> list[tuple[object, bool]]:
     """
     known = ctx.step._execution._memos.values()  # type: ignore[attr-defined, unused-ignore] # noqa: SLF001 - nowhere else
     return [(memo.data, memo.error is not None) for memo in known]
+
+
+async def close(client: Inngest) -> None:
+    """Close the connections that the SDK keeps open for good."""
+    http = client._http_client  # noqa: SLF001 - nowhere else
+    await http._http_client.aclose()  # noqa: SLF001 - nowhere else
+    http._http_client_sync.close()  # noqa: SLF001 - nowhere else
 
 
 def is_replaying(ctx: Context) -> bool:
