@@ -19,29 +19,29 @@
     KEYS[11] marker
     KEYS[12] base: what every key of the queue begins with, the final ':' included
 
-    ARGV[1]  msgpack list of settlements, each a list of
-               verb    'finish' | 'retry' | 'delay' | 'return' | 'discard'
-               id      job id
-               token   the lock's token
-               fields  msgpacked flat list of fields to set on the job, or false
-             and by verb:
-               finish  number of its terms in ARGV[2]; run (the number that neighbours on the
-                       same terms share: its last one trims the finished jobs for all); value
-               retry   push 'LPUSH' | 'RPUSH'
-               delay   delay (ms), skipAttempt '1' | '0'
-    ARGV[2]  msgpack map of the claim:
-               terms         list of the terms on which jobs finish, each a map: target
-                             'completed' | 'failed'; property 'returnvalue' | 'failedReason';
-                             options (keepJobs, attempts, fpof, cpof, idof, rdof, as
-                             moveToFinished takes them); keep (0: remove the job, -1: keep all,
-                             absent: trim the finished jobs)
-               tokens        one per job wanted
+    ARGV[1]  msgpack list of
+             1. settlements, each a list of
+                  verb    'finish' | 'retry' | 'delay' | 'return' | 'discard'
+                  id      job id
+                  token   the lock's token
+                  fields  msgpacked flat list of fields to set on the job, or false
+                and by verb:
+                  finish  number of its terms; run (the number that neighbours on the same terms
+                          share: its last one trims the finished jobs for all); value
+                  retry   push 'LPUSH' | 'RPUSH'
+                  delay   delay (ms), skipAttempt '1' | '0'
+             2. the terms on which jobs finish, each a map: target 'completed' | 'failed';
+                property 'returnvalue' | 'failedReason'; options (keepJobs, attempts, fpof, cpof,
+                idof, rdof, as moveToFinished takes them); keep (0: remove the job, -1: keep all,
+                absent: trim the finished jobs)
+             3. tokens, one per job wanted
+             4. true where an earlier call with these tokens went unanswered: what it claimed is
+                found by its locks and given again
+    ARGV[2]  msgpack map of what holds for all claims of a worker:
                lockDuration  ms
                limiter       {max, duration (ms)}, or absent
                metrics       for how many minutes back finished jobs are counted, or absent
                name          the worker's name
-               resent        true when an earlier call with these tokens went unanswered:
-                             what it claimed is found by its locks and given again
                plain         true where the shorter way is open
                now           ms since the epoch to take for the time, or absent: the server's
 
@@ -61,6 +61,7 @@ local WAIT, ACTIVE, PRIORITIZED, EVENTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local STALLED, LIMITER, DELAYED, PAUSED = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local META, PC, MARKER, BASE = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 
+local settlements, finishTerms, wanted, resent = unpack(cmsgpack.unpack(ARGV[1]))
 local claim = cmsgpack.unpack(ARGV[2])
 local clock = redis.call("TIME")
 local now = string.format("%.0f", claim.now or clock[1] * 1000 + math.floor(clock[2] / 1000))
@@ -79,7 +80,7 @@ local meta = redis.call("HMGET", META, "paused", "concurrency", "max", "opts.max
 local settle = {}
 
 function settle.finish(jobKey, id, token, fields, number, _, value)
-  local terms = claim.terms[number]
+  local terms = finishTerms[number]
   local options = {token = token, maxMetricsSize = claim.metrics or ""}
   for name, option in pairs(terms.options) do
     options[name] = option
@@ -136,7 +137,6 @@ local function settleOne(verb, id, ...)
   return ok and answer or type(answer) == "table" and answer.err or tostring(answer)
 end
 
-local settlements = cmsgpack.unpack(ARGV[1])
 local plain = claim.plain and not claim.metrics
 local trimmer = plain and lastOfEachRun(settlements)
 
@@ -165,11 +165,10 @@ if lastWasPlain then
 end
 
 local claimed = {}
-local wanted = claim.tokens or {}
 
-if claim.resent then
-  local open = {}
-  for _, token in ipairs(wanted) do
+if resent then
+  local open, tokens = {}, wanted
+  for _, token in ipairs(tokens) do
     open[token] = true
   end
   for _, id in ipairs(redis.call("LRANGE", ACTIVE, 0, -1)) do
@@ -180,7 +179,7 @@ if claim.resent then
     end
   end
   wanted = {}
-  for _, token in ipairs(claim.tokens or {}) do
+  for _, token in ipairs(tokens) do
     if open[token] then
       wanted[#wanted + 1] = token
     end

@@ -11,7 +11,7 @@ from bullq.protocol.options import check_delay, check_priority
 from bullq.protocol.record import JobRecord, to_json
 from bullq.protocol.states import JobState
 from bullq.store.managing import ManagingScripts
-from bullq.store.scripts import WorkerScripts
+from bullq.store.scripts import JobScripts
 
 if TYPE_CHECKING:
     from bullq.protocol.keys import QueueKeys
@@ -175,5 +175,5 @@ class JobEditor:
     def _scripts(self) -> ManagingScripts:
         return ManagingScripts(self._store.pipelined(), self._keys)
 
-    def _job_scripts(self) -> WorkerScripts:
-        return WorkerScripts(self._store.pipelined(), self._keys)
+    def _job_scripts(self) -> JobScripts:
+        return JobScripts(self._store.pipelined(), self._keys)

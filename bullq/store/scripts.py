@@ -96,35 +96,30 @@ class Discard(Settlement):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """How many jobs are wanted, one per token, and under which terms.
+    """Under which terms a worker claims jobs.
 
-    *metrics* is for how many minutes back finished jobs are counted, None for not at all;
-    *resent* that an earlier call with these tokens went unanswered; *plain* that the shorter ways
-    are open; *now_ms* is the time to go by, None for the server's.
+    *metrics* is for how many minutes back finished jobs are counted, None for not at all; *plain*
+    that the shorter ways are open; *now_ms* is the time to go by, None for the server's.
     """
 
-    tokens: Sequence[str]
     lock_duration_ms: int
     worker: str
     limiter: dict[str, int] | None = None
     metrics: int | None = None
-    resent: bool = False
     plain: bool = False
     now_ms: int | None = None
 
-    def map(self) -> dict[str, Any]:
+    def packed(self) -> bytes:
         """Give the map that lua/exchange-12.lua reads."""
         claim = {
-            "tokens": self.tokens,
             "lockDuration": self.lock_duration_ms,
             "name": self.worker,
             "limiter": self.limiter,
             "metrics": self.metrics,
-            "resent": self.resent,
             "plain": self.plain,
             "now": self.now_ms,
         }
-        return {key: value for key, value in claim.items() if value}
+        return _packed({key: value for key, value in claim.items() if value})
 
 
 class Claimed(NamedTuple):
@@ -177,36 +172,13 @@ _STALLED_KEYS = (
 )
 
 
-class WorkerScripts:
-    """The scripts a worker of one queue runs, on the connection it gives them."""
+class JobScripts:
+    """The scripts by which a running job tells of itself."""
 
     def __init__(self, client: PipelinedConnection, keys: QueueKeys) -> None:
         self._keys = keys
-        names = [keys.key(name) for name in _EXCHANGE_KEYS]
-        self._exchange = client.register_script(script("exchange-12")).on(names, arguments=2)
-        self._stalled = client.register_script(official("moveStalledJobsToWait-9"))
         self._add_log = client.register_script(official("addLog-2"))
         self._progress = client.register_script(official("updateProgress-3"))
-
-    async def exchange(self, settlements: Sequence[Settlement], claim: Claim) -> Exchanged:
-        """Settle jobs that have ended and claim new ones (lua/exchange-12.lua)."""
-        return exchanged(await self._exchange(*_arguments(settlements, claim)))
-
-    def begin_exchange(
-        self, settlements: Sequence[Settlement], claim: Claim, waiter: Waiter
-    ) -> bool:
-        """Begin to exchange, if there is a connection: *waiter* hears what `exchanged` reads."""
-        return self._exchange.begin(waiter, *_arguments(settlements, claim))
-
-    async def move_stalled_jobs_to_wait(
-        self, max_stalled_count: int, interval_ms: int, now_ms: int
-    ) -> list[str]:
-        """Take back jobs whose locks are gone; give their ids (moveStalledJobsToWait-9)."""
-        ids: Any = await self._stalled(
-            keys=[self._keys.key(name) for name in _STALLED_KEYS],
-            args=[max_stalled_count, self._keys.base, now_ms, interval_ms],
-        )
-        return list(ids)
 
     async def add_log(self, job_id: str, row: str, keep: int | None) -> int:
         """Add a row to a job's log, keeping the last *keep* (None: all) (addLog-2).
@@ -231,6 +203,44 @@ class WorkerScripts:
         return int(answer or 0)
 
 
+class WorkerScripts(JobScripts):
+    """The scripts a worker of one queue runs, on the connection it gives them."""
+
+    def __init__(self, client: PipelinedConnection, keys: QueueKeys, claim: Claim) -> None:
+        super().__init__(client, keys)
+        self._claim = claim.packed()
+        names = [keys.key(name) for name in _EXCHANGE_KEYS]
+        self._exchange = client.register_script(script("exchange-12")).on(names, arguments=2)
+        self._stalled = client.register_script(official("moveStalledJobsToWait-9"))
+
+    async def exchange(
+        self, settlements: Sequence[Settlement], tokens: Sequence[str], *, resent: bool = False
+    ) -> Exchanged:
+        """Settle jobs that have ended and claim new ones, one per token (lua/exchange-12.lua).
+
+        *resent* says that an earlier call with these tokens went unanswered.
+        """
+        packed = _packed_exchange(settlements, tokens, resent=resent)
+        return exchanged(await self._exchange(packed, self._claim))
+
+    def begin_exchange(
+        self, settlements: Sequence[Settlement], tokens: Sequence[str], waiter: Waiter
+    ) -> bool:
+        """Begin to exchange, if there is a connection: *waiter* hears what `exchanged` reads."""
+        packed = _packed_exchange(settlements, tokens, resent=False)
+        return self._exchange.begin(waiter, packed, self._claim)
+
+    async def move_stalled_jobs_to_wait(
+        self, max_stalled_count: int, interval_ms: int, now_ms: int
+    ) -> list[str]:
+        """Take back jobs whose locks are gone; give their ids (moveStalledJobsToWait-9)."""
+        ids: Any = await self._stalled(
+            keys=[self._keys.key(name) for name in _STALLED_KEYS],
+            args=[max_stalled_count, self._keys.base, now_ms, interval_ms],
+        )
+        return list(ids)
+
+
 def exchanged(raw: Any) -> Exchanged:
     """Read what lua/exchange-12.lua answers."""
     server_ms, answers, claimed, limited_for_ms, next_delayed = raw
@@ -243,8 +253,10 @@ def exchanged(raw: Any) -> Exchanged:
     )
 
 
-def _arguments(settlements: Sequence[Settlement], claim: Claim) -> tuple[bytes, bytes]:
-    """Pack what lua/exchange-12.lua takes.
+def _packed_exchange(
+    settlements: Sequence[Settlement], tokens: Sequence[str], *, resent: bool
+) -> bytes:
+    """Pack the first argument of lua/exchange-12.lua.
 
     The terms on which jobs finish are sent once each. Of neighbours with the same terms, a run,
     only the last one has to trim the finished jobs: it removes all that the others would have.
@@ -261,14 +273,12 @@ def _arguments(settlements: Sequence[Settlement], claim: Claim) -> tuple[bytes, 
         same = (id(one.terms), one.completed)
         if same != before:
             run, before = run + 1, same
-        if (number := numbers.get(same)) is None:
-            terms.append(_finish_terms(one))
-            number = numbers[same] = len(terms)
+            if same not in numbers:
+                terms.append(_finish_terms(one))
+                numbers[same] = len(terms)
+            number = numbers[same]
         packed.append(["finish", one.job_id, one.token, _flat(one.fields), number, run, one.value])
-    given = claim.map()
-    if terms:
-        given["terms"] = terms
-    return _packed(packed), _packed(given)
+    return _packed([packed, terms, tokens, resent])
 
 
 def _finish_terms(finish: Finish) -> dict[str, Any]:

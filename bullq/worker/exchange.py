@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bullq.errors import StoreUnavailable
 from bullq.protocol.codes import LOST_OWNERSHIP
 from bullq.store.pipelined import UnknownScript
-from bullq.store.scripts import Claim, Claimed, Exchanged, Return, Settlement, exchanged
+from bullq.store.scripts import Claimed, Exchanged, Return, Settlement, exchanged
 
 if TYPE_CHECKING:
     from bullq.queues.queue import JobQueue
@@ -51,7 +51,6 @@ class Exchange:
         scripts: WorkerScripts,
         health: Health,
         *,
-        claim: Claim,
         concurrency: int,
         on_claimed: Callable[[Claimed], None],
         on_answered: Callable[[], None],
@@ -59,7 +58,6 @@ class Exchange:
     ) -> None:
         self._queue = queue
         self._scripts = scripts
-        self._claim = claim
         self._concurrency = concurrency
         self._most = min(MOST_PER_CALL, -(-concurrency // MOST_CALLS))
         self._on_claimed = on_claimed
@@ -72,6 +70,7 @@ class Exchange:
         self._ended: asyncio.Future[None] | None = None
         self._is_due = False
         self._budget = 1
+        self._asked_for = 0
         self._running = 0
         self._claiming = True
         self._token_prefix = token_prefix or uuid.uuid4().hex
@@ -174,8 +173,7 @@ class Exchange:
     def _wanted(self, at_least: int = 0) -> int:
         if not self.has_free_slot() or self.is_limited:
             return 0
-        asked_for = sum(call.wanted for call in self._calls)
-        budget = max(self._budget - asked_for, at_least)
+        budget = max(self._budget - self._asked_for, at_least)
         return min(budget, self._concurrency - self._running, self._most)
 
     def _begin(self) -> None:
@@ -185,20 +183,23 @@ class Exchange:
         wanted = self._wanted(at_least=1 if batch else 0)
         # Claimed slots count as taken while the call is under way.
         self._running += wanted
-        call = _Call(self, batch, replace(self._claim, tokens=self._new_tokens(wanted)), wanted)
+        call = _Call(self, batch, self._new_tokens(wanted))
         self._calls.add(call)
-        if not self._scripts.begin_exchange(call.settlements, call.claim, call):
+        self._asked_for += wanted
+        if not self._scripts.begin_exchange(call.settlements, call.tokens, call):
             self._repeat(call)
 
     def answered(self, call: _Call, answer: Exchanged) -> None:
         """Take what a call of ours gave."""
         self._calls.discard(call)
+        wanted = len(call.tokens)
+        self._asked_for -= wanted
         try:
             self._health.answered()
-            self._running -= call.wanted - len(answer.claimed)
+            self._running -= wanted - len(answer.claimed)
             for (_, report), one in zip(call.batch, answer.answers, strict=True):
                 report(one)
-            self._note(answer, call.wanted)
+            self._note(answer, wanted)
             # What goes back goes newest first, so that the oldest comes next again.
             for claimed in answer.claimed if self._claiming else reversed(answer.claimed):
                 self._hand_over(claimed)
@@ -268,8 +269,9 @@ class Exchange:
                 with self._queue.store.errors():
                     if error is not None:
                         raise error
-                    claim = replace(call.claim, resent=resent)
-                    answer = await self._scripts.exchange(call.settlements, claim)
+                    answer = await self._scripts.exchange(
+                        call.settlements, call.tokens, resent=resent
+                    )
             except UnknownScript:
                 error = None  # the other way of calling it sends the text
             except StoreUnavailable as unavailable:
@@ -294,16 +296,15 @@ class Exchange:
 class _Call:
     """One call under way, and who waits for its reply at the connection."""
 
-    __slots__ = ("batch", "claim", "exchange", "settlements", "wanted")
+    __slots__ = ("batch", "exchange", "settlements", "tokens")
 
     def __init__(
-        self, exchange: Exchange, batch: list[tuple[Settlement, Report]], claim: Claim, wanted: int
+        self, exchange: Exchange, batch: list[tuple[Settlement, Report]], tokens: list[str]
     ) -> None:
         self.exchange = exchange
         self.batch = batch
         self.settlements = [settlement for settlement, _ in batch]
-        self.claim = claim
-        self.wanted = wanted
+        self.tokens = tokens
 
     def done(self) -> bool:
         return False

@@ -100,12 +100,11 @@ class Worker:
         self._executors = Executors(self.concurrency)
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
-        self._scripts = WorkerScripts(queue.store.pipelined(), queue.keys)
+        self._scripts = WorkerScripts(queue.store.pipelined(), queue.keys, self._claim(metrics))
         self._exchange = Exchange(
             queue,
             self._scripts,
             self.health,
-            claim=self._claim(metrics),
             concurrency=self.concurrency,
             on_claimed=self._begin,
             on_answered=self._changed.set,
@@ -122,10 +121,9 @@ class Worker:
         )
 
     def _claim(self, metrics: int | None) -> Claim:
-        """Give the terms on which jobs are claimed; the exchange adds the tokens."""
+        """Give the terms on which jobs are claimed."""
         spec = self._queue.spec
         return Claim(
-            tokens=(),
             lock_duration_ms=spec.lock_duration_ms,
             worker=self.name,
             plain=is_proven("exchange-12"),

@@ -41,7 +41,7 @@ local function lastOfEachRun(settlements)
   local last = {}
   for index = #settlements, 1, -1 do
     local verb, id, token, _, number, run = unpack(settlements[index])
-    local terms = verb == "finish" and claim.terms[number]
+    local terms = verb == "finish" and finishTerms[number]
     if terms and not terms.keep and not last[run] and willFinish(BASE .. id, id, token, terms) then
       last[run] = index
     end
@@ -82,7 +82,7 @@ local function lookAhead(settlements, first, trimmer)
     end
     local jobKey = BASE .. id
     lockKeys[#lockKeys + 1] = jobKey .. ":lock"
-    if claim.terms[number].target == "completed" then
+    if finishTerms[number].target == "completed" then
       childKeys[#childKeys + 1] = jobKey .. ":dependencies"
       childKeys[#childKeys + 1] = jobKey .. ":unsuccessful"
     end
@@ -100,7 +100,7 @@ local function plainFinish(settlements, first, trimmer, settled)
   local index = first
   while index < first + #lockKeys do
     local _, id, token, fields, number, _, value = unpack(settlements[index])
-    local jobKey, terms = BASE .. id, claim.terms[number]
+    local jobKey, terms = BASE .. id, finishTerms[number]
     if locks[index - first + 1] ~= token then
       break
     end

@@ -83,10 +83,10 @@ class Ours(Side):
     store: Store
 
     async def exchange(
-        self, settlements: list[Settlement], claim: Claim
+        self, settlements: list[Settlement], tokens: list[str], claim: Claim
     ) -> tuple[list[Any], list[Any], int, int]:
-        scripts = WorkerScripts(self.store.pipelined(), self.keys)
-        done: Exchanged = await scripts.exchange(settlements, claim)
+        scripts = WorkerScripts(self.store.pipelined(), self.keys, claim)
+        done: Exchanged = await scripts.exchange(settlements, tokens)
         jobs = [(one.record.id, one.token, dict(one.record.fields)) for one in done.claimed]
         return list(done.answers), jobs, done.limited_for_ms, done.next_delayed
 
@@ -95,12 +95,12 @@ class Theirs(Side):
     """The queue that the official scripts drive, one call per job."""
 
     async def exchange(
-        self, settlements: list[Settlement], claim: Claim
+        self, settlements: list[Settlement], tokens: list[str], claim: Claim
     ) -> tuple[list[Any], list[Any], int, int]:
         now = str(claim.now_ms)
         answers = [await self._settle(one, now) for one in settlements]
         jobs: list[Any] = []
-        for token in claim.tokens:
+        for token in tokens:
             options = {
                 "token": token,
                 "lockDuration": claim.lock_duration_ms,

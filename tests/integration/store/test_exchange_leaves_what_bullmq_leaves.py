@@ -173,15 +173,14 @@ class History:
         tokens = [f"t{self.tokens + number}" for number in range(wanted)]
         self.tokens += wanted
         claim = Claim(
-            tokens=tokens,
             lock_duration_ms=LONG,
             worker="w",
             limiter={"max": 40, "duration": LONG} if limited else None,
             plain=True,
             now_ms=self.now,
         )
-        ours = await self.ours.exchange(settlements, claim)
-        theirs = await self.theirs.exchange(settlements, claim)
+        ours = await self.ours.exchange(settlements, tokens, claim)
+        theirs = await self.theirs.exchange(settlements, tokens, claim)
         # A job given back answers how long the rate limit lasts: that goes by the real clock.
         assert [_sign(one) for one in ours[0]] == [_sign(one) for one in theirs[0]]
         assert ours[1] == theirs[1]
