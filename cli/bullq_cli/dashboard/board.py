@@ -103,8 +103,7 @@ async def _listening(process: asyncio.subprocess.Process, config: BoardConfig) -
             while (told := await _next(process)) is not None:
                 if told["event"] == "listening":
                     return int(told["port"])
-                if told["event"] == "failed":
-                    raise _cannot_listen(told, config)
+                raise _cannot_start(told, config)
     except TimeoutError:
         reason = f"it has not begun in {_START_DEADLINE:.0f} seconds"
     else:
@@ -126,8 +125,14 @@ async def _next(process: asyncio.subprocess.Process) -> dict[str, Any] | None:
     return told
 
 
-def _cannot_listen(told: dict[str, Any], config: BoardConfig) -> CommandError:
-    place = f"{config.host}:{config.port}"
+def _cannot_start(told: dict[str, Any], config: BoardConfig) -> CommandError:
+    if told["event"] == "unconnected":
+        return CommandError(
+            f"The board cannot reach the Redis that bullq reaches: {told['message']}.\n"
+            "Node takes certificates from NODE_EXTRA_CA_CERTS or from REDIS_URL's ssl_ca_certs.",
+            ExitCode.NO_REDIS,
+            "redis-unavailable",
+        )
     match told["code"]:
         case "EADDRINUSE":
             return CommandError(
@@ -143,7 +148,8 @@ def _cannot_listen(told: dict[str, Any], config: BoardConfig) -> CommandError:
         case _:
             why = str(told["message"])
     return CommandError(
-        f"The board cannot listen on {place}: {why}.\nName another --host or --port.",
+        f"The board cannot listen on {config.host}:{config.port}: {why}.\n"
+        "Name another --host or --port.",
         ExitCode.WRONG_INPUT,
         "cannot-listen",
     )

@@ -51,9 +51,8 @@ async def find_node() -> Path:
         raise _missing(f"bull-board needs Node {least} or newer, and there is no 'node' on PATH.")
     found = await _version_of(path)
     if _numbers(found) < _numbers(least):
-        raise _missing(
-            f"bull-board needs Node {least} or newer, and {path} is {found or 'broken'}."
-        )
+        told = f"is {found}" if found else "does not tell its version"
+        raise _missing(f"bull-board needs Node {least} or newer, and {path} {told}.")
     return Path(path)
 
 

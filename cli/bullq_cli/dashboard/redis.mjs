@@ -1,4 +1,5 @@
-// Connect the board to its Redis: no request waits long for a server that is away.
+// Connect the board to its Redis: no request waits for a server that is away.
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 
 const CONNECT_TIMEOUT = 2000; // ms
@@ -6,19 +7,23 @@ const COMMAND_TIMEOUT = 5000; // ms
 const LONGEST_PAUSE = 2000; // ms between two attempts to connect again
 
 /**
- * Give a client of ioredis for *options*, whose `tls` names files where ioredis wants their text.
+ * Connect with ioredis by *options*, whose `tls` names files where ioredis wants their text.
  *
- * *tell* is called with "lost" and a reason when the connection is lost, and with "back" after it.
+ * Rejects if that fails. Afterwards *tell* is called with "lost" and a reason when the connection
+ * is lost, and with "back" when it is there again.
  */
-export function connect({ Redis }, { tls, ...options }, tell) {
+export async function connect({ Redis }, { tls, ...options }, tell) {
   const client = new Redis({
     ...options,
     ...(tls ? { tls: read(tls) } : {}),
     connectTimeout: CONNECT_TIMEOUT,
     commandTimeout: COMMAND_TIMEOUT,
-    maxRetriesPerRequest: 1, // a page that says what is wrong is worth more than one that waits
+    // A page that says what is wrong is worth more than one that waits.
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
     retryStrategy: (attempt) => Math.min(attempt * 100, LONGEST_PAUSE),
   });
+  await once(client, "ready"); // rejects by "error"
   let lost = false;
   client.on("error", (error) => {
     if (!lost) {

@@ -2,7 +2,8 @@
 //
 // Called as `node server.mjs`, in the folder that bull-board is installed in. Standard input: one
 // line of JSON (board.py says what is in it); when it closes, the board ends. Standard output:
-// one line of JSON for each thing to tell, `{"event": "listening" | "failed" | "lost" | "back"}`.
+// one line of JSON for each thing to tell, `{"event": "listening" | "deaf" | "unconnected" | "lost"
+// | "back"}`; "deaf" is a board that cannot listen, "unconnected" one that finds no Redis.
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import path from "node:path";
@@ -26,11 +27,18 @@ function tell(event, details = {}) {
   process.stdout.write(`${JSON.stringify({ event, ...details })}\n`);
 }
 
+/** End, and say why. */
+function fail(event, error) {
+  tell(event, { code: error.code ?? null, message: error.message || error.code });
+  process.exit(1);
+}
+
 /** bull-board's way to a queue, with a duplicate that is one: it would keep the original's id. */
 class QueueAdapter extends BullMQAdapter {
   async addJob(name, data, { jobId, ...options } = {}) {
     const isTaken = jobId !== undefined && (await this.queue.getJob(jobId)) !== undefined;
-    return super.addJob(name, data, isTaken || jobId === undefined ? options : { ...options, jobId });
+    const kept = jobId === undefined || isTaken ? {} : { jobId };
+    return super.addJob(name, data, { ...options, ...kept });
   }
 }
 
@@ -41,6 +49,16 @@ function makeQueue(client, config, { name, defaultJobOptions }) {
     defaultJobOptions,
     skipMetasUpdate: true, // whoever only looks must not write who made the queue
   });
+}
+
+/** Connect the queues; one that loses its first connection would never try again. */
+async function connectQueues(client, config) {
+  const queues = config.queues.map((queue) => makeQueue(client, config, queue));
+  for (const queue of queues) {
+    queue.on("error", () => {}); // the shared client tells what is wrong, once
+  }
+  await Promise.all(queues.map((queue) => queue.waitUntilReady()));
+  return queues;
 }
 
 function makeBoard(queues, config) {
@@ -59,12 +77,12 @@ function makeBoard(queues, config) {
   return adapter.registerPlugin();
 }
 
-// The page asks Google for a font: a board tells nobody that it exists. access.mjs forbids it, too.
+// The page asks Google for a font, and thereby tells that it exists. access.mjs forbids it, too.
 async function withoutForeignFonts(context, next) {
   await next();
   if (context.res.headers.get("Content-Type")?.startsWith("text/html")) {
-    const page = await context.res.text();
-    context.res = new Response(page.replace(/<link [^>]*fonts\.googleapis\.com[^>]*>/, ""), context.res);
+    const page = (await context.res.text()).replace(/<link [^>]*fonts\.googleapis\.com[^>]*>/, "");
+    context.res = new Response(page, context.res);
   }
 }
 
@@ -87,10 +105,7 @@ function listen(app, config) {
   const server = serve({ fetch: app.fetch, hostname: config.host, port: config.port }, (bound) =>
     tell("listening", { port: bound.port }),
   );
-  server.on("error", (error) => {
-    tell("failed", { code: error.code ?? null, message: error.message });
-    process.exit(1);
-  });
+  server.on("error", (error) => fail("deaf", error));
   return server;
 }
 
@@ -103,11 +118,13 @@ async function close(server, queues, client) {
   process.exit(0);
 }
 
-function main(config) {
-  const client = connect(require("ioredis"), config.redis, tell);
-  const queues = config.queues.map((queue) => makeQueue(client, config, queue));
-  for (const queue of queues) {
-    queue.on("error", () => {}); // the shared client tells what is wrong, once
+async function start(config) {
+  let client, queues;
+  try {
+    client = await connect(require("ioredis"), config.redis, tell);
+    queues = await connectQueues(client, config);
+  } catch (error) {
+    fail("unconnected", error);
   }
   const server = listen(makeApp(client, makeBoard(queues, config), config), config);
   return () => close(server, queues, client);
@@ -116,6 +133,8 @@ function main(config) {
 let end = () => process.exit(0);
 const input = createInterface({ input: process.stdin });
 input.once("line", (line) => {
-  end = main(JSON.parse(line));
+  start(JSON.parse(line)).then((close) => {
+    end = close;
+  });
 });
 input.once("close", () => end());
