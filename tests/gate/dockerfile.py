@@ -74,14 +74,14 @@ def read_instructions(text: str) -> list[Instruction]:
 
 
 def read_stages(path: Path = ROOT / "Dockerfile") -> list[Stage]:
-    """Return the stages of the Dockerfile at *path*; ValueError if one line precedes FROM."""
+    """Return the stages of the Dockerfile at *path*; only ARG may precede the first FROM."""
     stages: list[Stage] = []
     for instruction in read_instructions(path.read_text(encoding="utf-8")):
         if instruction.keyword == "FROM":
             base, *alias = instruction.arguments
             stages.append(Stage(base, alias[1] if alias else None))
-        elif not stages:
-            raise ValueError(f"{path}: {instruction.keyword} stands before the first FROM.")
-        else:
+        elif stages:
             stages[-1].instructions.append(instruction)
+        elif instruction.keyword != "ARG":
+            raise ValueError(f"{path}: {instruction.keyword} stands before the first FROM.")
     return stages

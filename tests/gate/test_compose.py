@@ -54,7 +54,7 @@ def validate(document: dict[str, Any], folder: Path) -> subprocess.CompletedProc
 
 
 def test_there_is_one_worker_service_per_standard_queue_beside_redis() -> None:
-    assert sorted(SERVICES) == sorted(["redis", *WORKERS])
+    assert sorted(SERVICES) == sorted(["redis", "dashboard", *WORKERS])
     assert [option(SERVICES[name], "--queue") for name in WORKERS] == list(QUEUES)
 
 
@@ -73,8 +73,8 @@ def test_replicas_come_from_worker_replicas(name: str) -> None:
     assert replicas(expression, WORKER_REPLICAS="3", **{own: "5"}) == 5
 
 
-@pytest.mark.parametrize("name", WORKERS)
-def test_a_worker_may_write_nowhere_and_gain_nothing(name: str) -> None:
+@pytest.mark.parametrize("name", [*WORKERS, "dashboard"])
+def test_it_may_write_nowhere_and_gain_nothing(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -93,6 +93,20 @@ def test_a_worker_waits_for_redis_and_keeps_the_image_s_health_check(name: str) 
     assert service["environment"]["SHOP_DATA"].startswith("/tmp/")
     assert service["restart"] == "unless-stopped"
     assert option(service, "--log-format") == "json"
+
+
+def test_the_dashboard_is_started_when_asked_for_and_reached_from_this_machine_alone() -> None:
+    service = SERVICES["dashboard"]
+    assert service["profiles"] == ["dashboard"]
+    assert [port.rpartition(":")[0].partition(":")[0] for port in service["ports"]] == ["127.0.0.1"]
+    assert service["ports"][0].endswith(f":{option(service, '--port')}")
+    # Bound to all of the container's addresses it demands a token, which the file must not hold.
+    assert option(service, "--host") == "0.0.0.0"
+    assert service["environment"]["BULLQ_DASHBOARD_TOKEN"] is None
+    worker = SERVICES["worker-default"]
+    for variable in ("REDIS_URL", "BULLQ_APP"):
+        assert service["environment"][variable] == worker["environment"][variable]
+    assert service["build"]["args"]["WORKER_IMAGE"] == worker["image"]
 
 
 def test_redis_loses_nothing() -> None:
