@@ -49,6 +49,9 @@ class Observer:
     def job_retried(self, job: JobEvent, reason: str, delay_ms: int) -> None:
         """Say that an attempt failed and that the next one may begin after *delay_ms*."""
 
+    def job_parked(self, job: JobEvent) -> None:
+        """Say that a job waits for something, as its steps ask; its slot is free meanwhile."""
+
     def job_returned(self, job: JobEvent) -> None:
         """Say that a job went back to its queue, no attempt spent."""
 

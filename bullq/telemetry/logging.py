@@ -66,6 +66,10 @@ class LoggingObserver(Observer):
         """Log an attempt that failed with more to come."""
         self._log.warning("retrying", **_of(job), reason=reason, again_in=format_ms(delay_ms))
 
+    def job_parked(self, job: JobEvent) -> None:
+        """Log a job that waits for something."""
+        self._log.info("parked", **_of(job))
+
     def job_returned(self, job: JobEvent) -> None:
         """Log a job that went back to its queue."""
         self._log.info("returned", **_of(job))

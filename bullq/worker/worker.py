@@ -257,12 +257,13 @@ class Worker:
         execution.task = _actor(self._execute(execution), f"job {record.id}")
 
     async def _execute(self, execution: Execution) -> None:
+        settlement, has_ended = None, False
         try:
             settlement = await execution.perform()
+            has_ended = True
         except Exception as error:  # noqa: BLE001 - a job's slot must not stay taken for ever
             event = execution.ended
             self._observer.trouble(event.queue, f"job {event.id} has no outcome", error)
-            settlement = None
         if execution.settlement is not None:
             return  # put back already, while the job would not end
         if settlement is not None:
@@ -272,6 +273,8 @@ class Worker:
         self._exchange.free_slot()
         if execution.stopped is Stop.LOST:
             self._observer.job_lost(execution.ended, Stop.LOST.value)
+        elif has_ended:
+            self._observer.job_parked(execution.ended)
 
     def _settle(
         self, execution: Execution, settlement: Settlement, *, frees_slot: bool = True

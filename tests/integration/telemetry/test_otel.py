@@ -263,3 +263,25 @@ def test_a_missing_extra_is_told_with_what_to_type(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(SettingsError, match=r"BULLQ_OTEL is on. .*pip install 'bullq\[otel\]'"):
         _ = Bullq(jobs=[], settings=Settings(BULLQ_OTEL="true")).telemetry
+
+
+async def test_a_job_that_sleeps_ends_its_span_and_is_told_to_be_parked(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bullq.engines.bullmq_memory.SHORTEST_PAUSE_MS", 1)
+
+    @job(queue="one")
+    async def nap(data: Nothing, ctx: Context) -> None:
+        await ctx.sleep("nap", 0.05)
+
+    traced = make(nap)
+    async with running_worker(traced.app, "one") as (_, recorder):
+        await traced.add("nap", tm=CARRIER)
+        await recorder.wait_for("job_completed")
+        assert recorder.counts["job_parked"] == 1
+    attempts = traced.spans("process one")
+    assert [[event.name for event in attempt.events] for attempt in attempts] == [
+        [],
+        ["job completed"],
+    ]
+    assert {trace_of(span) for span in traced.exporter.get_finished_spans()} == {REMOTE}

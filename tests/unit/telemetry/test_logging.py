@@ -60,6 +60,7 @@ def line(call: str, *arguments: Any) -> str:
             [event(), "busy", 1_500],
             "~ retrying default/mail order-7 in 12 ms (attempt 1 of 3) again_in=1.5 s: busy",
         ),
+        ("job_parked", [event()], "parked default/mail order-7 in 12 ms"),
         ("job_returned", [event()], "returned default/mail order-7 in 12 ms"),
         (
             "job_lost",

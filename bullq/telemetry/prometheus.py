@@ -1,0 +1,137 @@
+"""Counts what workers do, for Prometheus to read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from bullq.telemetry.hooks import JobEvent, Observer
+
+try:
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+except ImportError as error:
+    raise ImportError(
+        "Prometheus' client is not installed. Install it with: pip install 'bullq[prometheus]'"
+    ) from error
+
+_RUN_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_PICKUP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300)
+
+JOB = ("queue", "name")
+
+
+class PrometheusObserver(Observer):
+    """Hears what the workers of a process do, and counts it in *registry* (None: the default one).
+
+    One observer serves all workers of a process; another one needs a registry of its own.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        where = REGISTRY if registry is None else registry
+        self._attempts = Counter(
+            "bullq_attempts_total",
+            "Attempts of jobs that have ended, by how.",
+            (*JOB, "outcome"),
+            registry=where,
+        )
+        self._seconds = Histogram(
+            "bullq_job_seconds", "How long attempts ran.", JOB, buckets=_RUN_BUCKETS, registry=where
+        )
+        self._pickup = Histogram(
+            "bullq_pickup_seconds",
+            "How long jobs were due before a worker began them.",
+            JOB,
+            buckets=_PICKUP_BUCKETS,
+            registry=where,
+        )
+        self._running = Gauge(
+            "bullq_jobs_running", "Jobs that run in this process now.", ("queue",), registry=where
+        )
+        self._stalled = Counter(
+            "bullq_jobs_stalled_total",
+            "Jobs taken back from workers that had gone silent.",
+            ("queue",),
+            registry=where,
+        )
+        self._redis_up = Gauge(
+            "bullq_redis_up", "1 while Redis serves the worker, 0 else.", ("queue",), registry=where
+        )
+        self._outage = Counter(
+            "bullq_redis_outage_seconds_total",
+            "For how long Redis did not serve the worker, of outages that are over.",
+            ("queue",),
+            registry=where,
+        )
+        self._blocked = Counter(
+            "bullq_loop_blocked_total",
+            "How often a job has blocked the event loop.",
+            ("queue",),
+            registry=where,
+        )
+        self._begun: defaultdict[str, set[str]] = defaultdict(set)
+
+    def worker_started(self, queue: str, worker: str, concurrency: int) -> None:  # noqa: ARG002
+        """Show the queue from the start on, with what has not happened yet."""
+        self._redis_up.labels(queue).set(1)
+        self._running.labels(queue).set(0)
+        self._stalled.labels(queue)
+        self._outage.labels(queue)
+
+    def worker_stopped(self, queue: str, returned: int) -> None:  # noqa: ARG002
+        """Forget what was running."""
+        self._begun.pop(queue, None)
+        self._running.labels(queue).set(0)
+
+    def job_started(self, job: JobEvent) -> None:
+        """Count a job as running; at its first attempt, how long it had to wait."""
+        self._begun[job.queue].add(job.id)
+        self._running.labels(job.queue).set(len(self._begun[job.queue]))
+        if job.attempt == 1:
+            self._pickup.labels(job.queue, job.name).observe(job.waited_ms / 1000)
+
+    def job_completed(self, job: JobEvent) -> None:
+        """Count a completed job."""
+        self._end(job, "completed")
+
+    def job_failed(self, job: JobEvent, reason: str) -> None:  # noqa: ARG002 - may be anything
+        """Count a job that failed for good."""
+        self._end(job, "failed")
+
+    def job_retried(self, job: JobEvent, reason: str, delay_ms: int) -> None:  # noqa: ARG002
+        """Count an attempt that failed with more to come."""
+        self._end(job, "retried")
+
+    def job_parked(self, job: JobEvent) -> None:
+        """Count a job that waits for something."""
+        self._end(job, "parked")
+
+    def job_returned(self, job: JobEvent) -> None:
+        """Count a job that went back to its queue."""
+        self._end(job, "returned")
+
+    def job_lost(self, job: JobEvent, reason: str) -> None:  # noqa: ARG002
+        """Count a job that is no longer this worker's."""
+        self._end(job, "lost")
+
+    def jobs_stalled(self, queue: str, job_ids: list[str]) -> None:
+        """Count jobs taken back."""
+        self._stalled.labels(queue).inc(len(job_ids))
+
+    def redis_lost(self, queue: str, reason: str) -> None:  # noqa: ARG002
+        """Say that Redis does not serve."""
+        self._redis_up.labels(queue).set(0)
+
+    def redis_back(self, queue: str, outage_ms: int) -> None:
+        """Say that Redis serves again, and count for how long it did not."""
+        self._redis_up.labels(queue).set(1)
+        self._outage.labels(queue).inc(outage_ms / 1000)
+
+    def loop_blocked(self, queue: str, lag_ms: float, job: JobEvent | None) -> None:  # noqa: ARG002
+        """Count a blocked event loop."""
+        self._blocked.labels(queue).inc()
+
+    def _end(self, job: JobEvent, outcome: str) -> None:
+        begun = self._begun[job.queue]
+        begun.discard(job.id)
+        self._running.labels(job.queue).set(len(begun))
+        self._attempts.labels(job.queue, job.name, outcome).inc()
+        self._seconds.labels(job.queue, job.name).observe(job.ran_ms / 1000)
