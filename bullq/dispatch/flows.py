@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
@@ -93,8 +94,6 @@ class BullmqFlows(FlowPort):
         planned = list(_by_levels(root))
         _check_tree(planned)
         nodes = self._nodes(planned)
-        for queue in {one.queue.spec.name: one.queue for one in planned}.values():
-            await queue.introduce()
         store = root.queue.store
         try:
             with store.errors():
@@ -113,6 +112,9 @@ class BullmqFlows(FlowPort):
                 f"The flow was not queued: the job {against.id!r} of the queue "
                 f"{against.keys.queue!r} {_REFUSALS[reason]}"
             )
+        for queue in {one.queue.spec.name: one.queue for one in planned}.values():
+            with contextlib.suppress(StoreUnavailable):  # the flow is queued, and that counts
+                await queue.introduce()
         return self._receipts(root)
 
     async def children(self, queue: str, job_id: str) -> ChildResults:

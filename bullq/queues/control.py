@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from bullq.clock import Duration, to_ms
 from bullq.errors import ActionRefused, InvalidOptionError
 from bullq.protocol.states import JobState
+from bullq.queues.rescue import rescue_lost
 from bullq.queues.versions import look_at_clients
 from bullq.store.managing import ManagingScripts
 
@@ -147,6 +148,13 @@ class QueueControl:
     async def promote_all(self) -> int:
         """Have all delayed jobs wait now; tell how many."""
         return await self._move(JobState.DELAYED, None)
+
+    async def rescue(self) -> list[str]:
+        """Have jobs wait again that no list knows of any more; give their ids.
+
+        A client of BullMQ 5 that pauses or resumes the queue leaves such jobs behind.
+        """
+        return await rescue_lost(self._store, self._keys)
 
     async def concurrency(self) -> int | None:
         """Tell how many jobs all workers together may run at once; None: no bound."""

@@ -102,6 +102,7 @@ async def ensure_schedule(
     # BullMQ keeps no data where it is empty.
     template = {"data": data, "opts": options} if data else {"opts": options}
     wanted = {"name": name, **schedule.repeat, "template": template}
+    await queue.introduce()
     with queue.store.errors():
         # The official client's getJobScheduler raises ValueError for one that does not exist.
         known = await queue.store.client().zscore(queue.keys.key("repeat"), schedule.id)

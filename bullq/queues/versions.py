@@ -46,7 +46,8 @@ class SharedWith:
             f"The queue {self.queue!r} is shared with a client of BullMQ 5 ({', '.join(signs)}): "
             "when such a client pauses or resumes it, jobs that newer clients have added get "
             "lost. Upgrade that client to BullMQ 6, and pause and resume with bullq or BullMQ 6 "
-            "only; 'bullq queues resume --force' brings the jobs in 'paused' back."
+            "only. 'bullq queues resume --force' brings the jobs in 'paused' back, "
+            "'bullq queues rescue' those that were lost."
         )
 
 

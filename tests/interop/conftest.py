@@ -5,13 +5,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from tests.interop.node_side import NodeProcess, NodeSide
+from tests.interop.pairings import NEWEST, PACKAGES
 from tests.support.no_silent_skips import NODE, need
 from tests.support.servers import RedisServer
 
-PACKAGES = {"6.7": "bullmq", "5.81": "bullmq5"}
-"""The versions of BullMQ that tests run, and the names they are installed under."""
-
-BOTH_VERSIONS = pytest.mark.parametrize("node", list(PACKAGES), indirect=True)
+BOTH_VERSIONS = pytest.mark.parametrize("node", [NEWEST, "5.81"], indirect=True)
 
 StartNode = Callable[[], NodeProcess]
 
@@ -39,6 +37,6 @@ async def node(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[Nod
     """The Node side of a test, with BullMQ 6.7 or the version it is parametrised with."""
     need(NODE)
     processes = request.getfixturevalue("node_processes")
-    side = NodeSide(processes(getattr(request, "param", "6.7")), prefix)
+    side = NodeSide(processes(getattr(request, "param", NEWEST)), prefix)
     yield side
     await side.ask("forget")

@@ -10,7 +10,7 @@ from bullq import QueueSpec, RateLimit
 from tests.conftest import AppFactory
 from tests.interop.conftest import BOTH_VERSIONS
 from tests.interop.node_side import NodeSide
-from tests.interop.play import Play, playing
+from tests.interop.play import playing
 from tests.support.workers import running_worker
 
 
@@ -44,22 +44,6 @@ async def test_global_concurrency_set_in_node_lets_jobs_follow_without_gaps(
     record_testsuite_property("4 jobs of 100 ms, global concurrency 1: ms in all", took)
     assert min(gaps) >= 0
     assert took < 2000
-
-
-@pytest.mark.parametrize("node", ["5.81"], indirect=True)
-async def test_a_resume_by_5_81_loses_what_bullq_added_meanwhile(
-    node: NodeSide, make_app: AppFactory
-) -> None:
-    # Not as it should be, and not ours to mend: docs/compatibility.md warns of it.
-    play = playing()
-    app = make_app(play)
-    await node.queue("default", "pause")
-    by_node = await node.add("default", {})
-    await play.dispatch(Play(), id="by-bullq")
-    await node.queue("default", "resume")
-    client, keys = app.store.client(), app.queue("default").keys
-    assert await client.lrange(keys.key("wait"), 0, -1) == [by_node]
-    assert await client.exists(keys.job("by-bullq"))
 
 
 @pytest.mark.parametrize("set_by", ["the worker", "Node"])

@@ -199,3 +199,22 @@ async def test_a_worker_that_shares_its_queue_with_an_older_client_says_so(
         [told] = await recorder.wait_for("trouble")
     assert told.arguments[0] == "default"
     assert "is shared with a client of BullMQ 5" in told.arguments[1]
+
+
+async def test_rescue_leaves_alone_what_is_somewhere(
+    app: Bullq, queue: JobQueue, work: Job[Work, None]
+) -> None:
+    await queue.live.upsertJobScheduler("hourly", {"every": 3_600_000}, "work", {}, {})
+    await work.dispatch(Work(fails=True))
+    await app.worker("default", Observer()).run(burst=True)
+    await work.dispatch(Work(), deduplication_id="one", id="waits")
+    await work.dispatch(Work(), delay=3600)
+    await work.dispatch(Work(), priority=2)
+    await work.dispatch(Work(), id="lost")
+    await work.dispatch(Work(), id="lost-too", priority=3)
+    client = queue.store.client()
+    await client.lrem(queue.keys.key("wait"), 0, "lost")
+    await client.zrem(queue.keys.key("prioritized"), "lost-too")
+    assert sorted(await queue.control.rescue()) == ["lost", "lost-too"]
+    assert await client.lrange(queue.keys.key("wait"), 0, -1) == ["waits", "lost"]
+    assert await client.zcard(queue.keys.key("prioritized")) == 2

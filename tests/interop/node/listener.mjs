@@ -3,7 +3,7 @@
 const EVENTS = [
   "added", "waiting", "delayed", "waiting-children", "active", "progress", "completed", "failed",
   "retries-exhausted", "stalled", "drained", "paused", "resumed", "removed", "cleaned",
-  "duplicated", "deduplicated", "debounced",
+  "duplicated", "deduplicated", "debounced", "end-of-test",
 ];
 
 export class Listener {

@@ -7,7 +7,7 @@ export const player = (bullmq, holds) => async (job) => {
   const play = job.data ?? {};
   if (play.echo) return { data: job.data, opts: job.opts };
   for (const row of play.log ?? []) await job.log(row);
-  if (play.progress !== undefined) await job.updateProgress(play.progress);
+  if (play.progress != null) await job.updateProgress(play.progress);
   if (play.pause_ms) await pause(play.pause_ms);
   if (play.give_up) throw new bullmq.UnrecoverableError(play.give_up);
   if (job.attemptsMade < (play.failures ?? 0)) throw new Error(`failure ${job.attemptsMade + 1}`);

@@ -1,0 +1,78 @@
+"""Every scenario on every pairing of clients leaves what Node and Node leave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.conftest import AppFactory
+from tests.interop.cell import Cell, Run, Scenario, run_cell
+from tests.interop.differences import known
+from tests.interop.pairings import CELLS, is_tried, reference
+from tests.interop.scenarios.listing import SCENARIOS
+from tests.support.no_silent_skips import NODE, need
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+async def test_every_pairing_leaves_what_node_and_node_leave(
+    scenario: Scenario, node_processes: Any, prefix: str, make_app: AppFactory
+) -> None:
+    need(NODE)
+    tried = [cell for cell in CELLS if is_tried(scenario, cell)]
+    wanted = list({reference(scenario, cell) for cell in tried} | set(tried))
+    found = await asyncio.gather(
+        *(
+            run_cell(scenario, cell, node_processes(cell.version), f"{prefix}c{number}x", make_app)
+            for number, cell in enumerate(wanted)
+        )
+    )
+    runs: dict[Cell, Run] = dict(zip(wanted, found, strict=True))
+    told = [
+        f"{cell}: {problem}"
+        for cell in tried
+        for problem in unexpected(scenario, cell, runs[cell], runs[reference(scenario, cell)])
+    ]
+    told += [
+        f"{cell}: bullq's observer hears {run.heard_by_bullq}, Node's {run.events}"
+        for cell, run in runs.items()
+        if run.heard_by_bullq != run.events
+    ]
+    assert not told, "\n".join(told)
+
+
+def unexpected(scenario: Scenario, cell: Cell, run: Run, by_node: Run) -> Iterator[str]:
+    """Say what differs and is not known to, and which known difference is no more."""
+    for difference in known(scenario, cell):
+        mended = difference.mend(by_node)
+        if mended == by_node:
+            yield f"no longer different: {difference.text}"
+        by_node = mended
+    yield from different(run, by_node)
+
+
+def different(run: Run, expected: Run) -> Iterator[str]:
+    """Say of each queue's events and of each key what is not as expected."""
+    for queue, events in expected.events.items():
+        ours, theirs = (Counter(map(repr, one)) for one in (run.events[queue], events))
+        if ours != theirs:
+            yield f"{queue}: events {dict(ours - theirs)} too many, {dict(theirs - ours)} missing"
+        elif run.events[queue] != events:
+            names = [[event["event"] for event in one] for one in (run.events[queue], events)]
+            yield f"{queue}: events in the order {names[0]}, not {names[1]}"
+    for key in sorted({*run.keys, *expected.keys}):
+        yield from _different(key, run.keys.get(key), expected.keys.get(key))
+
+
+def _different(key: str, ours: Any, theirs: Any) -> Iterator[str]:
+    if ours == theirs:
+        return
+    if ours is None or theirs is None or ours[0] != "hash":
+        yield f"{key}: {ours}, not {theirs}"
+        return
+    for field in sorted({*ours[2], *theirs[2]}):
+        if ours[2].get(field) != theirs[2].get(field):
+            yield f"{key}: {field}={ours[2].get(field)!r}, not {theirs[2].get(field)!r}"
