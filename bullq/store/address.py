@@ -112,8 +112,9 @@ def _address(given: Mapping[str, Any]) -> str:
     host, port = options.get("host", "localhost"), options.get("port", 6379)
     host = f"[{host}]" if ":" in str(host) else quote(str(host))
     scheme = "rediss" if options.get("ssl") else "redis"
-    query = f"?{urlencode(_tls(given))}" if scheme == "rediss" else ""
-    return f"{scheme}://{identity}{host}:{port}/{options.get('db', 0)}{query}"
+    url = f"{scheme}://{identity}{host}:{port}/{options.get('db', 0)}"
+    tls = _tls(given) if scheme == "rediss" else {}
+    return f"{url}?{urlencode(tls)}" if tls else url
 
 
 def _tls(given: Mapping[str, Any]) -> dict[str, str]:

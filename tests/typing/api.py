@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_type
@@ -28,6 +29,7 @@ from bullq import (
     Receipt,
     RemoteJob,
     RetryAfter,
+    Worker,
     children_of,
     children_of_sync,
     job,
@@ -176,6 +178,33 @@ async def events(application: Bullq) -> None:
     async for event in application.queue("default").events(since="0-0", quiet_for=1):
         assert_type(event, QueueEvent)
         assert_type(event.job_id, str | None)
+
+
+async def processed(given: dict[str, object], token: str) -> int:
+    return len(given) + len(token)
+
+
+def processed_in_a_thread(given: dict[str, object], token: str) -> None:
+    """Take what every processor is given, and give nothing."""
+
+
+async def in_place_of_the_official_worker() -> None:
+    worker = Worker("default", processed, {"concurrency": 5, "removeOnComplete": True})
+    Worker("default", processed_in_a_thread)
+    heard: Callable[[str, int], None] = worker.on("completed", told)
+    worker.once("error", print)
+    worker.off("completed", heard)
+    await worker.pause(do_not_wait_active=True)
+    worker.resume()
+    assert_type(worker.isRunning(), bool)
+    assert_type(worker.cancelJob("7", "not wanted"), bool)
+    worker.cancelAllJobs()
+    await worker.close(timeout=30)
+    await worker.close(force=True)
+
+
+def told(given: str, result: int) -> None:
+    """Listen to what a worker tells."""
 
 
 async def failed(receipt: Receipt[Sent]) -> str:

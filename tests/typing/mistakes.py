@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from bullq import Context, RemoteJob, children_of, job
+from bullq import Context, RemoteJob, Worker, children_of, job
 
 
 class Order(BaseModel):
@@ -74,3 +74,10 @@ def three(order: Order, ctx: Context, more: int) -> None: ...
 
 @job(queue="default")  # wrong
 async def no_context(order: Order, limit: int) -> None: ...
+
+
+async def in_place_of_the_official_worker() -> None:
+    # Options in the place of the processor, an id that is no text, and seconds that are none.
+    worker = Worker("default", {"concurrency": 5})  # wrong
+    worker.cancelJob(7)  # wrong
+    await worker.close(timeout="5s")  # wrong

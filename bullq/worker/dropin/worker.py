@@ -75,6 +75,7 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
         self._core: Core | None = None
         self._main: asyncio.Task[None] | None = None
         self._autorun: asyncio.Task[None] | None = None
+        self._teardown = asyncio.Lock()
         if processor is not None and options.autorun:
             self._autorun = _running_loop().create_task(
                 self._run_by_itself(), name=f"bullq worker of {name}"
@@ -125,8 +126,6 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
         cancelled and go back to the queue, no attempt spent. With *force* nothing is waited for:
         they are cancelled and left to the stalled check, as the official client does.
         """
-        if self.closed:
-            return
         self._refuse_own_jobs("close")
         if not self.closing:
             self.closing = True
@@ -145,14 +144,15 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
         elif self._main is not None:
             self._main.cancel()  # Redis has not been found yet
         await self._wait_for_end()
-        if self.closed:
-            return  # another call was faster
-        if force and self._core is not None:
-            await self._core.ask_for_check()
-        await self.backend.close(force=True)
-        await self._store.aclose()
-        self.closed = True
-        self.emit("closed")
+        async with self._teardown:
+            if self.closed:
+                return
+            if force and self._core is not None:
+                await self._core.ask_for_check()
+            await self.backend.close(force=True)
+            await self._store.aclose()
+            self.closed = True
+            self.emit("closed")
 
     async def pause(self, do_not_wait_active: bool = False) -> None:  # noqa: FBT001, FBT002 - the official signature
         """Take no more jobs until resumed, and wait for those that run unless told not to."""

@@ -1,0 +1,391 @@
+"""`from bullq import Worker` in place of the official one: the same jobs, and no surprises."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from typing import Any
+
+import bullmq
+import pytest
+import redis.asyncio
+
+from tests.support.dropin import DEADLINE, Bench, idle
+from tests.support.servers import RedisServer
+
+
+async def test_the_processor_is_given_what_the_official_worker_gives(bench: Bench) -> None:
+    given: list[Any] = []
+
+    async def process(job: bullmq.Job, token: str) -> dict[str, int]:
+        given.append((job, token, await job.isActive(), await job.getState()))
+        await job.updateProgress({"done": 5})
+        await job.log("a row")
+        await job.updateData({"n": 2})
+        return {"sum": 3}
+
+    worker, events = bench.worker(process)
+    added = await bench.add({"n": 1}, attempts=2, priority=3)
+    [(completed, result)] = await events.wait_for("completed")
+
+    [(job, token, was_active, state)] = given
+    assert isinstance(worker, bullmq.Worker)
+    assert isinstance(job, bullmq.Job)
+    assert (was_active, state, token == job.token) == (True, "active", True)
+    assert (job.id, job.name, job.data) == (added.id, "job", {"n": 2})
+    assert (job.opts["attempts"], job.priority, job.attemptsStarted) == (2, 3, 1)
+    assert job.queueQualifiedName == bench.base.rstrip(":")
+    assert completed is job
+    assert result == job.returnvalue == {"sum": 3}
+    assert job.attemptsMade == 1
+    stored = await bench.stored(added)
+    assert (stored["returnvalue"], stored["data"]) == ('{"sum":3}', '{"n":2}')
+    assert events.all("progress") == [(job, {"done": 5})]
+    assert await bench.client.lrange(f"{bench.base}{added.id}:logs", 0, -1) == ["a row"]
+
+
+async def test_a_job_is_read_lazily_and_knows_no_more_than_the_official_one(bench: Bench) -> None:
+    given: list[Any] = []
+
+    async def process(job: bullmq.Job, _token: str) -> None:
+        given.append((job, set(vars(job))))
+        job.name = "renamed"
+        job.opts["seen"] = True
+
+    _, events = bench.worker(process)
+    added = await bench.add({"n": 1})
+    await events.wait_for("completed")
+    [(job, at_first)] = given
+    assert "opts" not in at_first
+    official = await bullmq.Job.fromId(bench.queue, added.id)
+    assert set(vars(official)) <= set(vars(job))
+    assert (job.name, job.opts["seen"], job.data) == ("renamed", True, {"n": 1})
+    with pytest.raises(AttributeError, match="'ClaimedJob' object has no attribute 'nonsense'"):
+        _ = job.nonsense
+
+
+@pytest.mark.parametrize("kind", ["url", "options", "client"])
+async def test_any_connection_of_the_official_client_will_do(
+    valkey: RedisServer, bench: Bench, kind: str
+) -> None:
+    client = redis.asyncio.Redis(port=valkey.port)  # one that does not decode what it reads
+    connections = {
+        "url": valkey.url,
+        "options": {"host": "127.0.0.1", "port": valkey.port, "socket_timeout": 1},
+        "client": client,
+    }
+    names: list[Any] = []
+
+    async def process(job: bullmq.Job, _token: str) -> None:
+        names.append((job.name, job.data))
+
+    worker, events = bench.worker(process, connection=connections[kind])
+    await bench.add({"n": 1})
+    await events.wait_for("completed")
+    await worker.close()
+    assert names == [("job", {"n": 1})]
+    assert await client.ping()  # a client of the user's own stays open
+    await client.aclose()
+
+
+async def test_w7_a_listener_that_raises_harms_nobody(bench: Bench) -> None:
+    def broken(*_: Any) -> None:
+        raise LookupError("the listener's own fault")
+
+    async def broken_later(*_: Any) -> None:
+        raise LookupError("the listener's own fault, later")
+
+    async def process(job: bullmq.Job, _token: str) -> str:
+        await job.updateProgress(1)
+        if job.data == {"fails": True}:
+            raise ValueError("no")
+        return "yes"
+
+    worker, events = bench.worker(process)
+    for event in ("active", "progress", "completed", "failed", "error"):
+        worker.on(event, broken)
+    worker.on("completed", broken_later)
+    good, bad = await bench.add(), await bench.add({"fails": True})
+    await events.wait_for("completed")
+    await events.wait_for("failed")
+    errors = await events.wait_for("error", 7)
+
+    assert (await bench.stored(good))["returnvalue"] == '"yes"'
+    assert await bad.isFailed()
+    assert {str(error) for (error,) in errors} == {
+        "the listener's own fault",
+        "the listener's own fault, later",
+    }
+    assert "raised by a listener to 'active' events" in errors[0][0].__notes__
+
+
+async def test_listeners_come_once_and_go(bench: Bench) -> None:
+    heard: list[str] = []
+    worker, events = bench.worker(idle)
+    once = worker.once("completed", lambda *_: heard.append("once"))
+    always = worker.on("completed", lambda *_: heard.append("always"))
+    never = worker.once("completed", lambda *_: heard.append("never"))
+    worker.off("completed", never)
+    for number in (1, 2):
+        await bench.add()
+        await events.wait_for("completed", number)
+    assert heard == ["once", "always", "always"]
+    worker.off("completed", always)
+    with pytest.raises(ValueError, match="does not listen to 'completed'"):
+        worker.off("completed", once)
+
+
+async def test_failures_are_told_and_retried_as_the_options_say(bench: Bench) -> None:
+    async def process(job: bullmq.Job, _token: str) -> str:
+        if job.attemptsMade < 2:
+            raise ValueError(f"try {job.attemptsMade + 1}")
+        return "done"
+
+    _, events = bench.worker(process)
+    job = await bench.add(attempts=3, backoff={"type": "fixed", "delay": 20})
+    await events.wait_for("completed")
+    failed = events.all("failed")
+    assert [str(error) for _, error in failed] == ["try 1", "try 2"]
+    assert [(one.attemptsMade, one.failedReason) for one, _ in failed] == [
+        (1, "try 1"),
+        (2, "try 2"),
+    ]
+    assert "ValueError: try 2" in failed[1][0].stacktrace[1]
+    assert (await bench.stored(job))["atm"] == "3"
+
+
+async def test_an_unrecoverable_error_and_a_discarded_job_are_not_retried(bench: Bench) -> None:
+    async def process(job: bullmq.Job, _token: str) -> None:
+        if job.data["discards"]:
+            job.discarded = True
+            raise ValueError("discarded")
+        raise bullmq.UnrecoverableError("no use")
+
+    _, events = bench.worker(process, concurrency=2)
+    jobs = [await bench.add({"discards": discards}, attempts=5) for discards in (True, False)]
+    await events.wait_for("failed", 2)
+    assert [(await bench.stored(job))["failedReason"] for job in jobs] == ["discarded", "no use"]
+    assert [await job.isFailed() for job in jobs] == [True, True]
+
+
+async def test_a_processor_can_delay_its_job(bench: Bench) -> None:
+    async def process(job: bullmq.Job, token: str) -> str:
+        if not job.data.get("delayed"):
+            await job.updateData({"delayed": True})
+            await job.moveToDelayed(round(time.time() * 1000) + 100, token)
+            raise bullmq.DelayedError
+        return "later"
+
+    _, events = bench.worker(process)
+    job = await bench.add()
+    await events.wait_for("completed")
+    stored = await bench.stored(job)
+    assert (stored["returnvalue"], stored["atm"], stored["ats"]) == ('"later"', "1", "2")
+    assert events.all("failed") == events.all("error") == []
+
+
+async def test_a_processor_can_wait_for_children(bench: Bench) -> None:
+    async def process(job: bullmq.Job, token: str) -> Any:
+        if job.name == "child":
+            return 7
+        if not job.data.get("asked"):
+            parent = {"id": job.id, "queue": job.queueQualifiedName}
+            await bench.queue.add("child", {}, {"parent": parent})
+            await job.updateData({"asked": True})
+            if await job.moveToWaitingChildren(token, {}):
+                raise bullmq.WaitingChildrenError
+        return list((await job.getChildrenValues()).values())
+
+    _, events = bench.worker(process)
+    job = await bench.add()
+    await events.wait_for("completed", 2)
+    assert (await bench.stored(job))["returnvalue"] == "[7]"
+    assert events.all("failed") == []
+
+
+async def test_the_worker_s_own_backoff_strategy_is_asked(bench: Bench) -> None:
+    asked: list[Any] = []
+
+    def strategy(made: int, kind: str, error: Exception, job: bullmq.Job) -> int:
+        asked.append((made, kind, str(error), job.name))
+        if kind == "broken":
+            raise LookupError("no such wait")
+        return -1 if made == 2 else 10
+
+    async def process(_job: bullmq.Job, _token: str) -> None:
+        raise ValueError("no")
+
+    _, events = bench.worker(process, settings={"backoffStrategy": strategy})
+    given_up = await bench.add(attempts=9, backoff={"type": "own"})
+    await events.wait_for("failed", 2)
+    broken = await bench.add(attempts=9, backoff={"type": "broken"})
+    await events.wait_for("failed", 3)
+    assert asked == [(1, "own", "no", "job"), (2, "own", "no", "job"), (1, "broken", "no", "job")]
+    assert await given_up.isFailed()
+    assert await broken.isFailed()
+    assert (
+        "its backoff strategy failed" in json.loads((await bench.stored(broken))["stacktrace"])[0]
+    )
+    assert [str(error) for error, _ in events.all("error")] == ["no such wait"]
+
+
+async def test_w8_a_plain_function_runs_once_in_a_thread(bench: Bench) -> None:
+    ran: list[Any] = []
+
+    def process(job: bullmq.Job, _token: str) -> str:
+        ran.append((job.data, threading.current_thread() is threading.main_thread()))
+        return "from a thread"
+
+    _, events = bench.worker(process)
+    job = await bench.add({"n": 1}, attempts=3)
+    await events.wait_for("completed")
+    assert ran == [({"n": 1}, False)]
+    assert (await bench.stored(job))["returnvalue"] == '"from a thread"'
+
+
+async def test_w6_a_job_that_raises_cancelled_error_fails_alone(bench: Bench) -> None:
+    async def process(job: bullmq.Job, _token: str) -> None:
+        if job.data["cancels"]:
+            raise asyncio.CancelledError
+
+    _, events = bench.worker(process)
+    cancelled = await bench.add({"cancels": True})
+    await bench.add({"cancels": False})
+    await events.wait_for("completed")
+    assert "cancelled from within" in (await bench.stored(cancelled))["failedReason"]
+
+
+async def test_w12_a_result_that_json_cannot_hold_fails_once_and_says_its_type(
+    bench: Bench,
+) -> None:
+    async def process(_job: bullmq.Job, _token: str) -> object:
+        return {1, 2}
+
+    _, events = bench.worker(process)
+    job = await bench.add(attempts=5)
+    await events.wait_for("failed")
+    assert await job.isFailed()
+    reason = (await bench.stored(job))["failedReason"]
+    assert reason.startswith("the job ran, but JSON cannot hold its result of type 'set'")
+
+
+async def test_w14_a_corrupt_payload_fails_once(bench: Bench) -> None:
+    async def process(job: bullmq.Job, _token: str) -> None:
+        _ = job.data["n"]
+
+    job = await bench.add({"n": 1}, attempts=5, delay=200)
+    await bench.client.hset(f"{bench.base}{job.id}", "data", "{broken")
+    _, events = bench.worker(process)
+    await events.wait_for("failed")
+    assert await job.isFailed()
+    assert (await bench.stored(job))["failedReason"].startswith("the job's field 'data' is no JSON")
+
+
+async def test_w5_no_two_jobs_share_a_token(bench: Bench) -> None:
+    tokens: set[str] = set()
+    together = asyncio.Event()
+
+    async def process(_job: bullmq.Job, token: str) -> None:
+        tokens.add(token)
+        if len(tokens) == 4:
+            together.set()
+        await together.wait()
+
+    for _ in range(4):
+        await bench.add()
+    _, events = bench.worker(process, concurrency=4)
+    await events.wait_for("completed", 4)
+    assert len(tokens) == 4
+
+
+async def test_finished_jobs_are_kept_as_the_worker_says_unless_they_say_themselves(
+    bench: Bench,
+) -> None:
+    async def process(job: bullmq.Job, _token: str) -> None:
+        if job.data.get("fails"):
+            raise ValueError("no")
+
+    _, events = bench.worker(
+        process, removeOnComplete=True, removeOnFail={"count": 1}, metrics={"maxDataPoints": 5}
+    )
+    removed, kept = await bench.add(), await bench.add(removeOnComplete=False)
+    failures = [await bench.add({"fails": True}) for _ in range(3)]
+    await events.wait_for("completed", 2)
+    await events.wait_for("failed", 3)
+    assert await bench.stored(removed) == {}
+    assert await kept.isCompleted()
+    assert [await job.isFailed() for job in failures] == [False, False, True]
+    assert await bench.client.hget(f"{bench.base}metrics:completed", "count") == "2"
+    assert await bench.client.hget(f"{bench.base}metrics:failed", "count") == "3"
+
+
+async def test_w2_a_rate_limit_is_kept_and_wasted_no_time_on(bench: Bench) -> None:
+    began: list[float] = []
+
+    async def process(_job: bullmq.Job, _token: str) -> None:
+        began.append(time.monotonic())
+
+    for _ in range(5):
+        await bench.add()
+    _, events = bench.worker(process, limiter={"max": 2, "duration": 300})
+    await events.wait_for("completed", 5)
+    assert 0.55 < began[-1] - began[0] < 1.5
+
+
+async def test_a_signal_aborts_the_jobs_that_heed_it(bench: Bench) -> None:
+    started: asyncio.Queue[str] = asyncio.Queue()
+
+    async def process(job: bullmq.Job, _token: str, signal: bullmq.AbortSignal) -> None:
+        started.put_nowait(job.id)
+        await signal.wait()
+        signal.throw_if_aborted()
+
+    worker, events = bench.worker(process, concurrency=3)
+    for _ in range(3):
+        await bench.add()
+    async with asyncio.timeout(DEADLINE):
+        ids = [await started.get() for _ in range(3)]
+    assert sorted(worker.lockManager.get_tracked_job_ids()) == sorted(ids)
+    assert worker.cancelJob(ids[0], "just you")
+    assert not worker.cancelJob("nobody")
+    [(job, error)] = await events.wait_for("failed")
+    assert (job.id, str(error)) == (ids[0], "just you")
+    worker.cancelAllJobs("all of you")
+    failed = await events.wait_for("failed", 3)
+    assert [str(error) for _, error in failed[1:]] == ["all of you"] * 2
+    assert isinstance(error, bullmq.AbortError)
+    assert worker.lockManager.get_active_job_count() == 0
+
+
+async def test_w20_dashboards_see_the_worker_and_who_ran_a_job(bench: Bench) -> None:
+    _, events = bench.worker(idle, name="mine")
+    job = await bench.add()
+    await events.wait_for("completed")
+    assert (await bench.stored(job))["pb"] == "mine"
+    names = [client["name"] for client in await bench.client.client_list()]
+    [name] = [name for name in names if name.startswith(bench.base.split(":", maxsplit=1)[0])]
+    assert name.endswith(":cQ==:w:mine")  # the queue's name in base64
+
+
+async def test_a_schedule_goes_on(bench: Bench) -> None:
+    _, events = bench.worker(idle)
+    await bench.queue.upsertJobScheduler("tick", {"every": 150}, "ticks", {"n": 1})
+    completed = await events.wait_for("completed", 3)
+    assert [(job.name, job.data) for job, _ in completed] == [("ticks", {"n": 1})] * 3
+    await bench.queue.removeJobScheduler("tick")
+
+
+async def test_locks_outlive_their_duration_and_that_is_told(bench: Bench) -> None:
+    gate = asyncio.Event()
+
+    async def process(_job: bullmq.Job, _token: str) -> None:
+        await gate.wait()
+
+    _, events = bench.worker(process, lockDuration=400, lockRenewTime=100)
+    job = await bench.add()
+    renewals = await events.wait_for("locksRenewed", 6)
+    assert renewals[0] == ({"count": 1, "jobIds": [job.id]},)
+    gate.set()
+    await events.wait_for("completed")
