@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bullq.app import Bullq
     from bullq.telemetry.hooks import Observer
     from bullq.worker.worker import Worker
+    from bullq_cli.metrics import Endpoint
     from bullq_cli.signals import StopSignals
 
 _CLOSE_DEADLINE = 2.0  # seconds for connections
@@ -41,6 +42,7 @@ class Orders:
     max_jobs: int | None = None
     max_memory: int | None = None
     token_prefix: str | None = None
+    metrics: Endpoint | None = None
 
 
 def run_fleet(app: Bullq, orders: Orders, observer: Observer, signals: StopSignals) -> None:

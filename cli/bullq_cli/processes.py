@@ -38,6 +38,7 @@ class Children:
             "--max-outage": orders.max_outage,
             "--name": None if orders.name is None else f"{orders.name}-{number}",
             "--token-prefix": token_prefix,
+            "--metrics": None if orders.metrics is None else orders.metrics.of_process(number),
             "--heartbeat-file": beat,
         }
         return [

@@ -10,6 +10,7 @@ import typer
 
 from bullq_cli.exits import wrong_input
 from bullq_cli.inputs import duration, size
+from bullq_cli.metrics import endpoint, serve_metrics
 from bullq_cli.signals import StopSignals, end_with_stdin
 
 if TYPE_CHECKING:
@@ -88,6 +89,13 @@ def worker(
             metavar="SIZE", help="With --processes: replace one that has grown so big, as 512MB."
         ),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT",
+            help="Serve metrics to Prometheus; with --processes, from this port on.",
+        ),
+    ] = None,
     max_outage: Annotated[
         str,
         typer.Option(
@@ -121,7 +129,9 @@ def worker(
     _check_name(name)
     _check_processes(processes, max_jobs, max_memory, alone=not (processes or token_prefix))
     drain_seconds = duration("--drain-timeout", drain_timeout)
+    served = endpoint("--metrics", metrics, processes or 1)
 
+    from bullq.telemetry.hooks import Observers
     from bullq.telemetry.logging import LoggingObserver
     from bullq_cli.fleet import Orders, run_fleet
     from bullq_cli.processes import Children, run_processes
@@ -140,10 +150,12 @@ def worker(
         max_jobs=max_jobs,
         max_memory=size("--max-memory", max_memory),
         token_prefix=token_prefix,
+        metrics=served,
     )
     log.note(_server(app))
     if processes is None:
-        run_fleet(app, orders, log, signals)
+        observer = log if served is None else Observers([log, serve_metrics(served)])
+        run_fleet(app, orders, observer, signals)
         return
     logging = ["--log-format", style, "--log-level", log_level, *(["--json"] if to_json else [])]
     raise typer.Exit(run_processes(app, orders, Children(processes, logging), log, signals))
