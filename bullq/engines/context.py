@@ -169,14 +169,13 @@ class StepContext(Context):
 
     def parallel(self, *branches: Callable[[], Awaitable[Any]]) -> Any:
         """Run branches at once and give all results."""
-        for branch in branches:
-            if not callable(branch):
-                if inspect.iscoroutine(branch):
-                    branch.close()
-                raise self.refuse(
-                    "ctx.parallel takes functions, so that each run of the body can begin them "
-                    "anew: write ctx.parallel(lambda: ctx.run(...), lambda: ctx.run(...))"
-                )
+        if not all(map(callable, branches)):
+            for branch in filter(inspect.iscoroutine, branches):
+                branch.close()
+            raise self.refuse(
+                "ctx.parallel takes functions, so that each run of the body can begin them "
+                "anew: write ctx.parallel(lambda: ctx.run(...), lambda: ctx.run(...))"
+            )
         return self._split(branches)
 
     async def _split(self, branches: tuple[Callable[[], Awaitable[Any]], ...]) -> tuple[Any, ...]:
