@@ -125,6 +125,7 @@ class QueueOptions(BaseModel):
     keep_logs: int | None = Field(None, ge=1)
     job_timeout: Milliseconds | None = Field(None, ge=1)
     drain_timeout: Milliseconds | None = Field(None, ge=0)
+    metrics_for: Milliseconds | None = Field(None, ge=60_000)
 
 
 class _Environment(EnvSettingsSource):

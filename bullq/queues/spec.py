@@ -12,6 +12,8 @@ from bullq.jobs.retry import Backoff
 from bullq.protocol.options import KeepJobs, check_queue_name
 from bullq.settings import QueueOptions
 
+_DURATIONS = ("lock_duration", "stalled_interval", "job_timeout", "drain_timeout", "metrics_for")
+
 
 def _ms(place: str, duration: Duration) -> int:
     """Give a duration of *place* in ms, or refuse it with its name."""
@@ -75,7 +77,8 @@ class QueueSpec:
     is renewed at half of it; a worker that goes silent loses its jobs to the check made every
     *stalled_interval*, at most *max_stalled_count* times before the job fails. *attempts* (all
     tries), *backoff*, *job_timeout* (of one attempt) and the retention apply to jobs dispatched
-    from here that do not say otherwise. At shutdown running jobs get *drain_timeout*.
+    from here that do not say otherwise. At shutdown running jobs get *drain_timeout*. Jobs that
+    end are counted by the minute, as far back as *metrics_for*; None counts none.
     """
 
     name: str
@@ -91,6 +94,7 @@ class QueueSpec:
     keep_logs: int | None = 1_000
     job_timeout: Duration | None = None
     drain_timeout: Duration = timedelta(seconds=30)
+    metrics_for: Duration | None = None
 
     def __post_init__(self) -> None:
         check_queue_name(self.name)
@@ -100,9 +104,9 @@ class QueueSpec:
                 raise InvalidOptionError(
                     f"Queue {self.name!r}: {option} is a whole number from {least}, not {value!r}"
                 )
-        for option in ("lock_duration", "stalled_interval", "job_timeout", "drain_timeout"):
+        for option in _DURATIONS:
             duration = getattr(self, option)
-            if duration is None and option == "job_timeout":
+            if duration is None and option in {"job_timeout", "metrics_for"}:
                 continue
             milliseconds = _ms(f"Queue {self.name!r}: {option}", duration)
             if option in {"lock_duration", "stalled_interval"} and milliseconds < 1_000:  # noqa: PLR2004 - one second
@@ -115,6 +119,11 @@ class QueueSpec:
         """How long a lock lasts, in ms."""
         return to_ms(self.lock_duration)
 
+    @property
+    def metrics_minutes(self) -> int | None:
+        """For how many minutes back jobs are counted, as BullMQ takes it."""
+        return None if self.metrics_for is None else -(-to_ms(self.metrics_for) // 60_000)
+
     def overridden(self, options: QueueOptions) -> QueueSpec:
         """Give this spec with what the settings say of it."""
         given: dict[str, Any] = options.model_dump(exclude_none=True)
@@ -124,9 +133,7 @@ class QueueSpec:
             if name in given
         }
         changes |= {
-            name: timedelta(milliseconds=given[name])
-            for name in ("lock_duration", "stalled_interval", "job_timeout", "drain_timeout")
-            if name in given
+            name: timedelta(milliseconds=given[name]) for name in _DURATIONS if name in given
         }
         changes["backoff"] = Backoff(
             given.get("backoff", self.backoff.kind),

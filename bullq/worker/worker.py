@@ -128,7 +128,7 @@ class Worker:
             worker=self.name,
             plain=is_proven("exchange-12"),
             limiter=spec.rate_limit.limiter if spec.rate_limit else None,
-            metrics=metrics,
+            metrics=spec.metrics_minutes if metrics is None else metrics,
         )
 
     @property

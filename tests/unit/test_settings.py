@@ -117,6 +117,7 @@ def test_an_impossible_value_is_refused_by_variable_value_and_what_is_allowed(
         ("keep_failed_for", "1s", "999ms"),
         ("keep_logs", "1", "0"),
         ("job_timeout", "1ms", "0"),
+        ("metrics_for", "1m", "59s"),
     ],
 )
 def test_each_option_of_a_queue_has_its_least_value(

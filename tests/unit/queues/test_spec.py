@@ -109,12 +109,14 @@ def test_settings_change_what_they_name_and_leave_the_rest() -> None:
         job_timeout="1m",
         drain_timeout=0,
         keep_logs=1,
+        metrics_for="7d",
     )
     assert (changed.concurrency, changed.max_stalled_count, changed.attempts) == (5, 3, 9)
     assert changed.lock_duration_ms == 45_000
     assert changed.stalled_interval == DEFAULT.stalled_interval
     assert (changed.job_timeout, changed.drain_timeout) == (timedelta(minutes=1), timedelta(0))
     assert changed.keep_logs == 1
+    assert changed.metrics_minutes == 7 * 24 * 60
     assert changed.backoff == DEFAULT.backoff
 
 
