@@ -67,13 +67,18 @@ async def hold(data: Hold, ctx: Context) -> str:
     return "through"
 
 
+@job(queue="parcels")
+async def pack(data: Greeting) -> str:
+    return "packed"
+
+
 @job(queue="scheduled", every=timedelta(hours=1))
 async def tick(data: Nothing) -> str:
     return "tick"
 
 
-JOBS = [greet, repair, hold, tick]
-QUEUES = [QueueSpec(name="parcels", concurrency=5)]
+JOBS = [greet, repair, hold, pack, tick]
+QUEUES = [QueueSpec(name="parcels", concurrency=5, metrics_for=timedelta(hours=1))]
 
 
 def make_board_app() -> Bullq:

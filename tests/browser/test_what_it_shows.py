@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 
-import bullmq
 import pytest
 from playwright.async_api import expect
 
 from bullq import Bullq
-from tests.browser.application import Greeting, Hold, Repair, greet, hold, open_gate, repair
+from tests.browser.application import (
+    Greeting,
+    Hold,
+    Repair,
+    greet,
+    hold,
+    open_gate,
+    pack,
+    repair,
+)
 from tests.browser.board_page import BoardPage
 from tests.browser.conftest import PREFIX
 from tests.support.workers import running_worker
@@ -88,24 +96,37 @@ async def test_a_running_job_is_active_until_it_ends(board: BoardPage, app: Bull
 
 
 async def test_a_flow_is_drawn_as_a_graph(board: BoardPage, app: Bullq) -> None:
-    flows = bullmq.FlowProducer(app.store.client(), {"prefix": PREFIX})
-    children = [
-        {"name": "greet", "queueName": "default", "data": {"name": "Bo"}},
-        {"name": "hold", "queueName": "default", "data": {"gate": "flow"}},
-    ]
-    tree = await flows.add(
-        {"name": "greet", "queueName": "parcels", "data": {}, "children": children}
-    )
+    children = [greet.flow(Greeting(name="Bo")), hold.flow(Hold(gate="flow"))]
+    flow = await pack.flow(Greeting(), children=children).dispatch()
     async with running_worker(app, "default", name=NAME) as (_, told):
         await told.wait_for("job_completed")
-        card = await board.open_job("parcels", tree["job"].id)
-        graph = card.page.locator(".react-flow")
-        await expect(graph.locator(".react-flow__node")).to_have_count(3)
-        await expect(graph.locator(".react-flow__edge")).to_have_count(2)
-        states = graph.locator(".react-flow__node")
-        await expect(states.filter(has_text="greet").filter(has_text="default")).to_have_count(1)
+        card = await board.open_job("parcels", flow.id)
+        await expect(card.page.locator(".react-flow__edge")).to_have_count(2)
+        nodes = card.page.locator(".react-flow__node")
+        await expect(nodes.filter(has_text="greet")).to_contain_text("completed")
+        await expect(nodes.filter(has_text="hold")).to_contain_text("active")
+        await expect(nodes.filter(has_text="pack")).to_contain_text("waiting-children")
         open_gate("flow")
         await told.wait_for("job_completed", 2)
+    async with running_worker(app, "parcels", name=NAME) as (_, told):
+        await told.wait_for("job_completed")
+
+
+async def test_throughput_is_drawn_where_the_queue_counts_its_jobs(
+    board: BoardPage, app: Bullq
+) -> None:
+    async with running_worker(app, "parcels", name=NAME) as (_, told):
+        await pack.dispatch(Greeting())
+        await told.wait_for("job_completed")
+        # BullMQ adds to the curve when a minute has passed: let three have.
+        counted = f"{PREFIX}:parcels:metrics:completed"
+        await app.store.client().hincrby(counted, "prevTS", -180_000)
+        await pack.dispatch(Greeting())
+        await told.wait_for("job_completed", 2)
+    await board.open_queue("parcels", "completed")
+    throughput = board.page.locator("[class*=card-]").filter(has_text="Throughput")
+    await expect(throughput).to_contain_text("Completed / min")
+    await expect(throughput.locator("svg path").first).to_be_visible()
 
 
 async def test_schedules_are_listed_with_their_runs(board: BoardPage, app: Bullq) -> None:
