@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from bullq.telemetry.hooks import Observer
     from bullq.telemetry.otel import OpenTelemetry
 
+_FLUSH_MS = 1_500  # for spans and metrics, at the end
+
 DEFAULT_PACKAGE = "jobs"
 """The package of jobs that is looked for in the current folder where no setting names one."""
 
@@ -201,11 +203,14 @@ class Bullq:
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of dispatch_sync's.
 
+        What was traced is sent: a process may end at once after this.
         The process leaves the embedded server, where it has a share in one.
         """
         if "store" in self.__dict__:
             await asyncio.to_thread(self.dispatcher.close, self.store.aclose)
             await self.store.aclose()
+        if self.telemetry is not None:
+            await asyncio.to_thread(self.telemetry.flush, _FLUSH_MS)
         if self._embedded is not None:
             self._embedded.release()
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 try:
     from opentelemetry import context, propagate, trace
     from opentelemetry.context import Context
-    from opentelemetry.metrics import Meter, MeterProvider, get_meter
+    from opentelemetry.metrics import Meter, MeterProvider, get_meter, get_meter_provider
     from opentelemetry.trace import Span, SpanKind, TracerProvider
 except ImportError as error:
     raise ImportError(
@@ -64,10 +64,19 @@ class OpenTelemetry:
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
+        self._providers = (tracer_provider, meter_provider)
         self._tracer = trace.get_tracer(tracer_name, version, tracer_provider)
         self._metrics: _Metrics | None = None
         if metrics:
             self._metrics = _Metrics(get_meter(meter_name, version or "", meter_provider))
+
+    def flush(self, timeout_ms: int) -> None:
+        """Have the SDK send what it has collected, within *timeout_ms*; blocks meanwhile."""
+        tracers, meters = self._providers
+        for provider in (tracers or trace.get_tracer_provider(), meters or get_meter_provider()):
+            # The API alone has nothing to send.
+            if (force := getattr(provider, "force_flush", None)) is not None:
+                force(timeout_ms)
 
     @contextlib.contextmanager
     def sending(self, operation: str, queue: str, destination: str) -> Iterator[Sending]:

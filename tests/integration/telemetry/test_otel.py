@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel
 
@@ -238,6 +238,19 @@ async def test_untraced_applications_make_nothing_and_send_nothing(
         assert (type(queue), "tm" in stored, "tm" in stored["opts"]) == (JobQueue, False, False)
     finally:
         await app.aclose()
+
+
+async def test_what_waits_to_be_sent_is_sent_when_the_application_closes(make: Any) -> None:
+    @job(queue="one")
+    async def work(data: Nothing) -> None: ...
+
+    traced = make(work)
+    late = InMemorySpanExporter()
+    traced.provider.add_span_processor(BatchSpanProcessor(late, schedule_delay_millis=3_600_000))
+    await work.dispatch(Nothing())
+    assert late.get_finished_spans() == ()
+    await traced.app.aclose()
+    assert [span.name for span in late.get_finished_spans()] == ["add one.work"]
 
 
 async def test_a_setting_traces_with_the_sdk_s_own_providers(
