@@ -9,7 +9,18 @@ from typing import Annotated
 
 import typer
 
-from bullq_cli import dev, dispatch, jobs, new, output, queues, types, worker
+from bullq_cli import (
+    dev,
+    dispatch,
+    job_actions,
+    jobs,
+    new,
+    output,
+    queue_actions,
+    queues,
+    types,
+    worker,
+)
 from bullq_cli.bench.command import bench
 from bullq_cli.dashboard.command import dashboard
 from bullq_cli.exits import ExitCode, as_command_error
@@ -29,6 +40,8 @@ app.command()(dashboard)
 app.command()(types.types)
 app.command()(new.new)
 app.command()(bench)
+queue_actions.add_to(queues.app)
+job_actions.add_to(jobs.app)
 app.add_typer(queues.app, name="queues")
 app.add_typer(jobs.app, name="jobs")
 

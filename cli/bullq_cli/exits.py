@@ -64,6 +64,8 @@ def _from_bullq(error: Exception) -> CommandError | None:
         (errors.RemoteJobError, ExitCode.WRONG_INPUT, "remote-job"),
         (errors.UnknownQueueError, ExitCode.NOT_FOUND, "unknown-queue"),
         (errors.UnknownJobError, ExitCode.NOT_FOUND, "unknown-job"),
+        (errors.JobNotFound, ExitCode.NOT_FOUND, "unknown-id"),
+        (errors.ActionRefused, ExitCode.FAILED, "refused"),
         (errors.StoreUnavailable, ExitCode.NO_REDIS, "redis-unavailable"),
         (errors.DispatchInDoubt, ExitCode.NO_REDIS, "dispatch-in-doubt"),
         (errors.ResultTimeout, ExitCode.TIME_IS_UP, "timeout"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bullq.app import Bullq
     from bullq.queues.inspect import JobDetail
 
-app = typer.Typer(help="Look at jobs.", invoke_without_command=True)
+app = typer.Typer(help="Look at jobs, and change them.", invoke_without_command=True)
 
 
 class State(StrEnum):
@@ -99,7 +99,7 @@ def show(
     async def look(application: Bullq) -> list[dict[str, Any]]:
         from bullq.queues.inspect import show_job
 
-        queues, job_id = _places(application, job)
+        queues, job_id = places(application, job)
         found = [(name, await show_job(application.queue(name), job_id)) for name in queues]
         if not any(detail for _, detail in found):
             raise CommandError(
@@ -121,7 +121,7 @@ def show(
         _show(facts)
 
 
-def _places(application: Bullq, reference: str) -> tuple[list[str], str]:
+def places(application: Bullq, reference: str) -> tuple[list[str], str]:
     """Tell the queues to search, and the id; an id may itself hold a slash."""
     names = application.queues.names
     queue, slash, job_id = reference.partition("/")

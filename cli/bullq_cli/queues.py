@@ -12,7 +12,7 @@ from bullq_cli.session import with_app
 if TYPE_CHECKING:
     from bullq.app import Bullq
 
-app = typer.Typer(help="Look at queues.", invoke_without_command=True)
+app = typer.Typer(help="Look at queues, and run them.", invoke_without_command=True)
 
 _COLUMNS = {
     "waiting": "waiting",
