@@ -80,7 +80,6 @@ class Worker:
         token_prefix: str | None = None,
         renew_locks_every: Duration | None = None,
         longest_block: float = LONGEST_BLOCK,
-        metrics: int | None = None,
         new_execution: ExecutionFactory = Execution,
     ) -> None:
         observer = Observers([observer])  # what one raises must reach no job and no loop
@@ -100,7 +99,7 @@ class Worker:
         self._executors = Executors(self.concurrency)
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
-        self._scripts = WorkerScripts(queue.store.pipelined(), queue.keys, self._claim(metrics))
+        self._scripts = WorkerScripts(queue.store.pipelined(), queue.keys, self._claim())
         self._exchange = Exchange(
             queue,
             self._scripts,
@@ -120,7 +119,7 @@ class Worker:
             queue.store, self._exchange, self._wakeup, self.health, to_ms(max_outage)
         )
 
-    def _claim(self, metrics: int | None) -> Claim:
+    def _claim(self) -> Claim:
         """Give the terms on which jobs are claimed."""
         spec = self._queue.spec
         return Claim(
@@ -128,7 +127,7 @@ class Worker:
             worker=self.name,
             plain=is_proven("exchange-12"),
             limiter=spec.rate_limit.limiter if spec.rate_limit else None,
-            metrics=spec.metrics_minutes if metrics is None else metrics,
+            metrics=spec.metrics_minutes,
         )
 
     @property

@@ -74,8 +74,6 @@ class DropInOptions:
     """Seconds after which an idle queue is asked anyway, LONGEST_BLOCK at most."""
     retention: dict[str, Any]
     """removeOnComplete and removeOnFail, for jobs that do not say themselves."""
-    metrics: int | None
-    """For how many minutes back finished jobs are counted, or None."""
     backoff_strategy: Callable[..., Any] | None
 
 
@@ -94,6 +92,7 @@ def read_options(queue: str, given: Mapping[str, Any]) -> DropInOptions:
         stalled_interval=timedelta(milliseconds=_number(options, "stalledInterval", least=1)),
         max_stalled_count=_whole(options, "maxStalledCount", least=0),
         rate_limit=_limit(given.get("limiter")),
+        metrics_for=_metrics(given.get("metrics")),
     )
     _number(options, "runRetryDelay", least=0)
     return DropInOptions(
@@ -105,7 +104,6 @@ def read_options(queue: str, given: Mapping[str, Any]) -> DropInOptions:
         renew_locks_every=timedelta(milliseconds=renew_ms or lock_ms / 2),
         longest_block=min(_number(options, "drainDelay", least=0.001), LONGEST_BLOCK),
         retention={one: given[one] for one in ("removeOnComplete", "removeOnFail") if one in given},
-        metrics=_metrics(given.get("metrics")),
         backoff_strategy=_strategy(given.get("settings")),
     )
 
@@ -165,14 +163,14 @@ def _limit(limiter: Any) -> RateLimit | None:
     )
 
 
-def _metrics(metrics: Any) -> int | None:
+def _metrics(metrics: Any) -> timedelta | None:
     if metrics is None:
         return None
     if not isinstance(metrics, Mapping) or set(metrics) != {"maxDataPoints"}:
         raise InvalidOptionError(
             f"The worker's option 'metrics' is a dict of 'maxDataPoints', not {metrics!r}"
         )
-    return _whole(metrics, "maxDataPoints", least=1)
+    return timedelta(minutes=_whole(metrics, "maxDataPoints", least=1))
 
 
 def _strategy(settings: Any) -> Callable[..., Any] | None:

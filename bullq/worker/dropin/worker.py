@@ -244,7 +244,6 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
             max_outage=_FOR_EVER,
             renew_locks_every=options.renew_locks_every,
             longest_block=options.longest_block,
-            metrics=options.metrics,
             new_execution=partial(Attempt, self),
         )
         if self.paused:

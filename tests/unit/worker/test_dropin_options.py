@@ -21,7 +21,7 @@ def test_without_options_it_is_the_official_worker() -> None:
     assert options.renew_locks_every == timedelta(seconds=15)
     assert options.autorun
     assert options.longest_block == LONGEST_BLOCK
-    assert options.name is options.metrics is options.backoff_strategy is spec.rate_limit is None
+    assert options.name is options.backoff_strategy is spec.metrics_for is spec.rate_limit is None
     assert options.retention == {}
 
 
@@ -60,7 +60,7 @@ def test_every_option_is_read() -> None:
     assert spec.rate_limit is not None
     assert spec.rate_limit.limiter == {"max": 3, "duration": 250}
     assert options.renew_locks_every == timedelta(milliseconds=20)
-    assert (options.autorun, options.longest_block, options.metrics) == (False, 0.5, 60)
+    assert (options.autorun, options.longest_block, spec.metrics_minutes) == (False, 0.5, 60)
     assert options.retention == {"removeOnComplete": True, "removeOnFail": {"age": 5}}
     assert options.backoff_strategy is strategy
 
