@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bullq.dispatch.dispatcher import BullmqDispatcher
 from bullq.dispatch.flows import BullmqFlows
+from bullq.engines.inngest.server import InngestServer, is_configured
 from bullq.errors import InvalidOptionError, JobDefinitionError, RemoteJobError, SettingsError
 from bullq.jobs.discovery import discover, import_problem
 from bullq.jobs.dispatching import bind_dispatcher
@@ -28,6 +29,7 @@ from bullq.worker.recurring import declared_schedule
 from bullq.worker.worker import Worker
 
 if TYPE_CHECKING:
+    from bullq.engines.inngest.events import EventSender
     from bullq.engines.inngest.functions import InngestFunctions
     from bullq.jobs.job import Job
     from bullq.queues.queue import JobQueue
@@ -63,7 +65,11 @@ class Bullq:
         self._jobs = jobs if isinstance(jobs, str) else list(jobs)
         self._specs = list(queues)
         self._embedded: EmbeddedServer | None = None
-        self.dispatcher = BullmqDispatcher(self.queue, use_bullmq=self.settings.use_bullmq)
+        self.dispatcher = BullmqDispatcher(
+            self.queue,
+            use_bullmq=self.settings.use_bullmq,
+            elsewhere=self._inngest_takes if is_configured(self.settings) else None,
+        )
         self.flows = self._flows_kind()(
             self.queue,
             self.dispatcher.receipt,
@@ -200,6 +206,18 @@ class Bullq:
             threads=threads,
         )
 
+    @cached_property
+    def inngest_events(self) -> EventSender:
+        """What sends events to the Inngest server that the settings name."""
+        from bullq.engines.inngest.events import EventSender  # noqa: PLC0415 - httpx is heavy
+
+        return EventSender(InngestServer.from_settings(self.settings))
+
+    async def _inngest_takes(self, queue: JobQueue, job_id: str, event: str, payload: str) -> bool:
+        from bullq.engines.inngest.signals import SignalSender  # noqa: PLC0415 - same
+
+        return await SignalSender(self.inngest_events).takes(queue, job_id, event, payload)
+
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of dispatch_sync's.
 
@@ -209,6 +227,8 @@ class Bullq:
         if "store" in self.__dict__:
             await asyncio.to_thread(self.dispatcher.close, self.store.aclose)
             await self.store.aclose()
+        if "inngest_events" in self.__dict__:
+            await self.inngest_events.aclose()
         if self.telemetry is not None:
             await asyncio.to_thread(self.telemetry.flush, _FLUSH_MS)
         if self._embedded is not None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bullq.dispatch.ids import new_job_id
@@ -25,17 +25,30 @@ if TYPE_CHECKING:
 DataT = TypeVar("DataT")
 ResultT = TypeVar("ResultT")
 
+EventTaker = Callable[[JobQueue, str, str, str], Awaitable[bool]]
+"""Takes an event (a job's id, the event's name, its payload as JSON text), or says it did not."""
+
 _MOST_KINDS = 1_000  # to remember; an application has a few
 _CLOSE_DEADLINE = 5.0  # seconds to end the background loop
 _EVENT_MARGIN_MS = 60_000  # how far this machine's clock may be ahead of the server's
 
 
 class BullmqDispatcher(Dispatcher):
-    """Sends jobs to BullMQ queues; *live_queue* gives a queue on the running event loop."""
+    """Sends jobs to BullMQ queues; *live_queue* gives a queue on the running event loop.
 
-    def __init__(self, live_queue: Callable[[str], JobQueue], *, use_bullmq: bool = True) -> None:
+    *elsewhere* is asked first to take an event for a job: another engine may have the job.
+    """
+
+    def __init__(
+        self,
+        live_queue: Callable[[str], JobQueue],
+        *,
+        use_bullmq: bool = True,
+        elsewhere: EventTaker | None = None,
+    ) -> None:
         self._live_queue = live_queue
         self._use_bullmq = use_bullmq
+        self._elsewhere = elsewhere
         self._watchers: PerLoop[dict[str, ResultWatcher]] = PerLoop(dict)
         self._background = _BackgroundLoop()
         self._kinds: dict[tuple[Any, ...], JobKind] = {}
@@ -83,7 +96,9 @@ class BullmqDispatcher(Dispatcher):
         self, job: JobDefinition[Any, Any], job_id: str, event: str, payload: str
     ) -> None:
         """Keep an event for a job, and wake it where it waits."""
-        await self._live_queue(job.queue).steps.send_event(job_id, event, payload)
+        queue = self._live_queue(job.queue)
+        if self._elsewhere is None or not await self._elsewhere(queue, job_id, event, payload):
+            await queue.steps.send_event(job_id, event, payload)
 
     def run_sync(self, call: Callable[[], Any]) -> Any:
         """Run a coroutine on a loop in the background, and wait for it."""

@@ -66,6 +66,11 @@ class ElsewhereScripts:
         )
         return int(answer or 0)
 
+    async def is_elsewhere(self, job_id: str) -> bool:
+        """Tell whether BullMQ has not got the job: it has no record, or another engine's."""
+        name, engine = await self._client.hmget(self._keys.job(job_id), "name", "engine")
+        return name is None or engine is not None
+
     async def keep_signal(self, job_id: str, event: str, payload: str) -> None:
         """Keep an event (its payload as JSON text) for a job, whether it is there yet or not."""
         key = self._signals(job_id)

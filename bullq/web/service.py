@@ -43,15 +43,15 @@ class WebService:
         self.path = path
         origin = origin or app.settings.inngest_serve_origin
         self.functions = app.inngest(observer, threads=bounds.concurrency)
-        endpoint = InngestEndpoint(self.functions, serve_origin=origin)
-        self._endpoint = EndpointApp(endpoint, bounds)
-        self.registration = Registration(endpoint, origin and f"{origin}{path}")
+        self.endpoint = InngestEndpoint(self.functions, serve_origin=origin)
+        self.app = EndpointApp(self.endpoint, bounds)
+        self.registration = Registration(self.endpoint, origin and f"{origin}{path}")
 
     def routes(self, health: str) -> list[Route]:
         """Give the routes: the endpoint, and `live` and `ready` under the path *health*."""
         return [
             # A class instance as endpoint is an ASGI application to Starlette, for all methods.
-            Route(self.path, self._endpoint),
+            Route(self.path, self.app),
             Route(f"{health}/live", self._live),
             Route(f"{health}/ready", self._ready),
         ]
@@ -63,12 +63,16 @@ class WebService:
         try:
             yield
         finally:
-            await self.registration.stop()
-            await self.functions.aclose()
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Let the server be, and close what was opened."""
+        await self.registration.stop()
+        await self.functions.aclose()
 
     async def _live(self, _: Request) -> Response:
         """Answer that the event loop turns; whoever gets no answer may restart the process."""
-        return JSONResponse({"live": True, "busy": self._endpoint.busy})
+        return JSONResponse({"live": True, "busy": self.app.busy})
 
     async def _ready(self, _: Request) -> Response:
         """Answer whether jobs that are sent to Inngest would run here."""

@@ -12,11 +12,15 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import jcs
 import uvicorn
+from httpx import create_ssl_context
+from httpx._transports import default
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -58,9 +62,13 @@ class InngestDouble:
     async def running(self) -> AsyncIterator[InngestDouble]:
         """Serve on a free port of this machine until the end of the block."""
         async with serving(self._routes()) as self.url:
+            # The SDK reads all certificates for each client, which takes longer than most tests.
+            read_once = patch.object(default, "create_ssl_context", cache(create_ssl_context))
             try:
+                read_once.start()
                 yield self
             finally:
+                read_once.stop()
                 await self.runs.aclose()
                 await self._http.aclose()
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import re
 import secrets
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +26,7 @@ DEFAULT_BACKOFF = 15.0  # seconds; the server's table begins with it
 _ENDLESS = 1_100  # requests of one run; the server ends a run at 1,000 steps
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
-Call = Callable[[str, dict[str, str], dict[str, Any]], Awaitable["Answer"]]
+Call = Callable[[str, dict[str, str], dict[str, Any]], Coroutine[Any, Any, "Answer"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,12 @@ class Run:
     status: str = "Running"
     output: Any = None
     requests: int = 0
+    calls: set[asyncio.Task[Answer]] = field(default_factory=set)
+    """Requests that the endpoint is answering now."""
+    pauses: int = 0
+    """How much it waits for: time, events and other runs."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def function_id(self) -> str:
@@ -65,6 +71,38 @@ class Run:
         if not self.ended.is_set():
             self.status, self.output = status, output
             self.ended.set()
+            self.changed.set()
+
+    async def paused(self) -> None:
+        """Wait until the run waits for something, and asks for nothing."""
+        while not (self.pauses and not self.calls) and not self.ended.is_set():
+            self.changed.clear()
+            await self.changed.wait()
+
+    @contextlib.contextmanager
+    def pausing(self) -> Iterator[None]:
+        """Count a pause for the length of the block."""
+        self.pauses += 1
+        self.changed.set()
+        try:
+            yield
+        finally:
+            self.pauses -= 1
+
+    async def called(self, call: Coroutine[Any, Any, Answer]) -> Answer:
+        """Wait for an answer, which the connection may be lost to."""
+        task = asyncio.create_task(call)
+        self.calls.add(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                task.cancel()
+                raise
+            return Answer(0, {}, None)
+        finally:
+            self.calls.discard(task)
+            self.changed.set()
 
 
 class Failed(Exception):  # noqa: N818 - what a run comes to
@@ -175,12 +213,15 @@ class Runs:
                 memo = _outcome(operation)
             case "Sleep":
                 until = datetime.fromisoformat(operation["name"]).timestamp()
-                await self._pass(until - time.time())
+                with run.pausing():
+                    await self._pass(until - time.time())
                 memo = None
             case "WaitForEvent":
-                memo = await self._awaited(run, operation)
+                with run.pausing():
+                    memo = await self._awaited(run, operation)
             case "InvokeFunction":
-                memo = await self._invoked(run, operation)
+                with run.pausing():
+                    memo = await self._invoked(run, operation)
             case other:
                 raise Failed({"name": "Unknown", "message": f"no such operation: {other}"})
         run.memos[operation["id"]] = memo
@@ -196,7 +237,7 @@ class Runs:
             if run.requests > _ENDLESS:
                 raise Failed({"name": "Endless", "message": "more than 1,000 steps"})
             async with self._slot(run.function):
-                answer = await self._call(*_request(run, target, attempt, job_id))
+                answer = await run.called(self._call(*_request(run, target, attempt, job_id)))
             error = _failure(answer)
             if error is None:
                 return answer

@@ -7,6 +7,7 @@ import base64
 import enum
 import hashlib
 import json
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -166,8 +167,10 @@ def _body(events: list[dict[str, Any]]) -> bytes:
 
 def _seed(events: list[dict[str, Any]]) -> str:
     """Have the server give the same events the same internal ids when they are sent again."""
-    digest = hashlib.sha256("\0".join(str(event.get("id")) for event in events).encode()).digest()
-    return f"{events[0]['ts']},{base64.b64encode(digest[:10]).decode()}"
+    ids = [str(event.get("id") or secrets.token_hex()) for event in events]
+    digest = hashlib.sha256("\0".join(ids).encode()).digest()
+    moment = events[0].get("ts") or time.time_ns() // 1_000_000
+    return f"{moment},{base64.b64encode(digest[:10]).decode()}"
 
 
 def _read(response: httpx.Response, count: int) -> Sending:

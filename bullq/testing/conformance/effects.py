@@ -216,7 +216,7 @@ async def a_crash_in_a_branch(bench: Bench) -> None:
     expect(3 <= len(effects) <= 4, True)  # noqa: PLR2004 - 'other' may have been under way
 
 
-@case("crashes", needs=("kill",))
+@case("crashes", needs=("kill", "free-crashes"))
 async def a_crash_spends_no_attempt(bench: Bench) -> None:
     """A crash inside a step leaves its attempts as they were."""
     kills: list[int] = []
