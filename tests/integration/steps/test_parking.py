@@ -1,0 +1,232 @@
+"""A job that waits holds no slot, and every client of BullMQ finds it where it looks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import bullmq
+import pytest
+from pydantic import BaseModel
+
+from bullq import Bullq, Context, JobFailed, QueueSpec, job
+from bullq.errors import GiveUp, StepFailed
+from bullq.queues.queue import JobQueue
+from tests.conftest import AppFactory
+from tests.support.workers import DEADLINE, running_worker
+
+ONE = QueueSpec(name="one", concurrency=1, attempts=2)
+TWO = QueueSpec(name="two", concurrency=5)
+
+
+class Number(BaseModel):
+    n: int = 0
+
+
+@job(queue="one", name="quick")
+async def quick(data: Number) -> int:
+    return data.n
+
+
+async def record(queue: JobQueue, job_id: str) -> dict[str, str]:
+    stored: dict[str, str] = await queue.store.client().hgetall(queue.keys.job(job_id))
+    return stored
+
+
+async def until(queue: JobQueue, job_id: str, state: str) -> dict[str, str]:
+    """Wait until the job is in a state, as the official client tells it; give its hash."""
+    async with asyncio.timeout(DEADLINE):
+        while await queue.live.getJobState(job_id) != state:  # noqa: ASYNC110 - no event tells it
+            await asyncio.sleep(0.005)
+    return await record(queue, job_id)
+
+
+async def test_a_sleeping_job_gives_its_slot_to_another(make_app: AppFactory) -> None:
+    @job(queue="one", name="sleepy")
+    async def sleepy(data: Number, ctx: Context) -> str:
+        await ctx.run("before", int)
+        await ctx.sleep("nap", timedelta(seconds=1.5))
+        return "awake"
+
+    app = make_app(sleepy, quick, queues=[ONE])
+    queue = app.queue("one")
+    async with running_worker(app, "one") as (_, recorder):
+        asleep = await sleepy.dispatch(Number())
+        stored = await until(queue, asleep.id, "delayed")
+        assert await (await quick.dispatch(Number(n=7))).result(timeout=1) == 7
+        assert await queue.store.client().get(f"{queue.keys.job(asleep.id)}:lock") is None
+        assert "atm" not in stored  # no attempt was spent
+        assert stored["step:before"] == '{"result":0}'
+        until_ms = json.loads(stored["step:nap"])["until"]
+        assert until_ms - int(stored["processedOn"]) >= 1_500
+        assert await asleep.result(timeout=5) == "awake"
+        ended = await record(queue, asleep.id)
+        assert 0 <= int(ended["processedOn"]) - until_ms < 1_000
+    assert recorder.counts["job_retried"] == 0
+
+
+async def test_an_invoking_job_is_a_parent_as_in_a_flow(make_app: AppFactory) -> None:
+    go = asyncio.Event()
+
+    @job(queue="two", name="child")
+    async def child(data: Number) -> int:
+        await go.wait()
+        return data.n * 2
+
+    @job(queue="one", name="parent")
+    async def parent(data: Number, ctx: Context) -> int:
+        return await ctx.invoke("double it", child, Number(n=data.n))
+
+    app = make_app(parent, child, quick, queues=[ONE, TWO])
+    queue, other = app.queue("one"), app.queue("two")
+    async with running_worker(app, "one"), running_worker(app, "two"):
+        receipt = await parent.dispatch(Number(n=4))
+        await until(queue, receipt.id, "waiting-children")
+        assert await (await quick.dispatch(Number(n=7))).result(timeout=1) == 7
+        client = queue.store.client()
+        [child_key] = await client.smembers(f"{queue.keys.job(receipt.id)}:dependencies")
+        child_id = child_key.removeprefix(other.keys.base)
+        assert child_id.startswith(f"{receipt.id}.double-it")
+        assert (await record(other, child_id))["parentKey"] == queue.keys.job(receipt.id)
+        go.set()
+        assert await receipt.result(timeout=5) == 8
+        job_ = await bullmq.Job.fromId(queue.live, receipt.id)
+        assert await job_.getChildrenValues() == {child_key: 8}
+
+
+async def test_a_failed_child_does_not_fail_a_parent_that_catches_it(make_app: AppFactory) -> None:
+    @job(queue="two", name="child")
+    async def child(data: Number) -> int:
+        raise GiveUp("no")
+
+    @job(queue="one", name="parent")
+    async def parent(data: Number, ctx: Context) -> str:
+        try:
+            await ctx.invoke("child", child, data)
+        except StepFailed as failed:
+            return failed.message
+        return "no failure"
+
+    app = make_app(parent, child, queues=[ONE, TWO])
+    async with running_worker(app, "one"), running_worker(app, "two"):
+        receipt = await parent.dispatch(Number())
+        assert await receipt.result(timeout=5) == "no"
+
+
+async def test_a_child_that_is_removed_fails_its_step(make_app: AppFactory) -> None:
+    @job(queue="two", name="child")
+    async def child(data: Number) -> int:
+        return data.n
+
+    @job(queue="one", name="parent")
+    async def parent(data: Number, ctx: Context) -> int:
+        return await ctx.invoke("child", child, data)
+
+    app = make_app(parent, child, queues=[ONE, TWO])
+    queue, other = app.queue("one"), app.queue("two")
+    async with running_worker(app, "one"):  # and none on the child's queue
+        receipt = await parent.dispatch(Number())
+        await until(queue, receipt.id, "waiting-children")
+        job_ = await bullmq.Job.fromId(other.live, f"{receipt.id}.child")
+        await job_.remove()
+        with pytest.raises(JobFailed, match="somebody has removed the job"):
+            await receipt.result(timeout=5)
+
+
+async def test_an_event_sent_while_the_job_runs_is_not_lost(make_app: AppFactory) -> None:
+    @job(queue="one", name="waits")
+    async def waits(data: Number, ctx: Context) -> Any:
+        async def send() -> None:
+            await waits.send_event(ctx.job_id, "go", {"n": data.n})
+
+        await ctx.run("send", send)  # after the claim has brought what had been sent
+        return await ctx.wait_for("go", "go", timedelta(hours=1))
+
+    app = make_app(waits, queues=[ONE])
+    async with running_worker(app, "one"):
+        receipt = await waits.dispatch(Number(n=3))
+        assert await receipt.result(timeout=2) == {"n": 3}
+
+
+async def test_an_event_does_not_cut_a_backoff_short(make_app: AppFactory) -> None:
+    @job(queue="one", name="flaky")
+    async def flaky(data: Number, ctx: Context) -> None:
+        await ctx.wait_for("first", "go", timedelta(hours=1))
+        raise ValueError("no")
+
+    app = make_app(flaky, queues=[ONE])
+    queue = app.queue("one")
+    async with running_worker(app, "one") as (_, recorder):
+        receipt = await flaky.dispatch(Number())
+        await until(queue, receipt.id, "delayed")
+        await flaky.send_event(receipt.id, "go")
+        await recorder.wait_for("job_retried")
+        await flaky.send_event(receipt.id, "go")
+        assert await queue.live.getJobState(receipt.id) == "delayed"
+
+
+async def test_a_job_that_somebody_has_tried_again_tries_its_failed_step_again(
+    make_app: AppFactory,
+) -> None:
+    calls: list[str] = []
+
+    @job(queue="one", name="charge")
+    async def charge(data: Number, ctx: Context) -> str:
+        async def note(what: str) -> None:
+            calls.append(what)
+            if calls.count("charge") == 1 and what == "charge":
+                raise GiveUp("declined")
+
+        await ctx.run("reserve", note, "reserve")
+        await ctx.run("charge", note, "charge")
+        return "paid"
+
+    app = make_app(charge, queues=[ONE])
+    queue = app.queue("one")
+    async with running_worker(app, "one"):
+        receipt = await charge.dispatch(Number())
+        with pytest.raises(JobFailed, match="declined"):
+            await receipt.result(timeout=5)
+        job_ = await bullmq.Job.fromId(queue.live, receipt.id)
+        await job_.retry("failed")
+        stored = await until(queue, receipt.id, "completed")
+    assert stored["returnvalue"] == '"paid"'
+    assert calls == ["reserve", "charge", "charge"]
+
+
+async def test_a_job_without_steps_leaves_no_trace_of_them(make_app: AppFactory) -> None:
+    @job(queue="one", name="plain")
+    async def plain(data: Number, ctx: Context) -> int:
+        ctx.log("nothing to it")
+        return data.n
+
+    app = make_app(plain, queues=[ONE])
+    async with running_worker(app, "one"):
+        receipt = await plain.dispatch(Number(n=2))
+        assert await receipt.result(timeout=5) == 2
+        stored = await record(app.queue("one"), receipt.id)
+    assert not [name for name in stored if name.startswith("step")]
+
+
+async def test_steps_wait_for_redis(own_server: Any, make_app: Any) -> None:
+    calls: list[int] = []
+
+    @job(queue="one", name="patient")
+    async def patient(data: Number, ctx: Context) -> int:
+        async def break_it() -> int:
+            calls.append(1)
+            own_server.kill()
+            asyncio.get_running_loop().call_later(0.3, own_server.start)
+            return 5
+
+        return await ctx.run("during an outage", break_it) + await ctx.run("after", int, 1)
+
+    app: Bullq = make_app(patient, queues=[ONE], url=own_server.url)
+    async with running_worker(app, "one") as (_, recorder):
+        receipt = await patient.dispatch(Number())
+        await recorder.wait_for("job_completed")
+        stored = await record(app.queue("one"), receipt.id)
+    assert stored["returnvalue"] == "6"
+    assert calls == [1]
