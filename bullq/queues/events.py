@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 from bullq.clock import Duration, to_ms
@@ -31,7 +31,7 @@ async def read_events(
     since: str | None = None,
     quiet_for: Duration | None = None,
     max_outage: Duration = 300,
-) -> AsyncIterator[QueueEvent]:
+) -> AsyncGenerator[QueueEvent, None]:
     """Give a queue's events in their order, each once, as they happen.
 
     *since* is the id of the last event that is known already, FROM_THE_START for all that the

@@ -88,7 +88,7 @@ class JobQueue:
 
     def events(
         self, *, since: str | None = None, quiet_for: Duration | None = None
-    ) -> AsyncIterator[QueueEvent]:
+    ) -> AsyncGenerator[QueueEvent, None]:
         """Give the queue's events as they happen, for `async for`; reconnects by itself.
 
         *since* is the id of the last event that is known already, '0-0' for all that the stream
