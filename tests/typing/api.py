@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
 from pydantic import BaseModel
@@ -29,11 +29,15 @@ from bullq import (
     Receipt,
     RemoteJob,
     RetryAfter,
+    StepFailed,
     Worker,
     children_of,
     children_of_sync,
     job,
 )
+from bullq.testing import Inline
+
+Strings = tuple[str, str, str, str]
 
 
 class Order(BaseModel):
@@ -155,6 +159,56 @@ async def dispatched(order: Order, ctx: Context) -> None:
     assert_type(await send_receipt(order, ctx), Sent)
     assert_type(await count_words({"key": "a"}), int)
     assert_type(pull_page(Page(1)), list[Row])
+
+
+def render(order_id: int) -> bytes:
+    return b"" * order_id
+
+
+async def mail(address: str, *, retries: int = 1) -> Sent:
+    return Sent(message_id=address * retries)
+
+
+@job
+async def in_steps(order: Order, ctx: Context) -> Sent:
+    """Take all kinds of steps."""
+    assert_type(await ctx.run("render", render, order.order_id), bytes)
+    assert_type(await ctx.run("mail", mail, order.email, retries=2), Sent)
+    assert_type(await ctx.run("lambda", lambda: order.order_id), int)
+    assert_type(await ctx.once("mail 7", mail, order.email), Sent)
+    await ctx.sleep("short", 0.5)
+    await ctx.sleep_until("then", datetime.now(UTC))
+    pair = await ctx.parallel(
+        lambda: ctx.run("a", render, 1), lambda: ctx.invoke("b", send_receipt, order)
+    )
+    assert_type(pair, tuple[bytes, Sent])
+    branches = [lambda: ctx.run("c", len, "c"), lambda: ctx.run("d", len, "d")]
+    assert_type(await ctx.parallel(*branches), tuple[int, ...])
+    assert_type(await ctx.dispatch("later", count_words, Row(key="a")), str)
+    assert_type(await ctx.invoke("remote", refresh, Page(1)), Sent)
+    assert_type(await ctx.wait_for("paid", "paid", timedelta(days=1), Sent), Sent | None)
+    assert_type((ctx.attempt, ctx.fence), tuple[int, int])
+    await in_steps.send_event(ctx.job_id, "paid", Sent(message_id="m"))
+    return pair[1]
+
+
+@job
+def in_blocking_steps(order: Order, ctx: Context) -> Sent:
+    """Take steps in an ordinary function."""
+    assert_type(ctx.sync.run("render", render, order.order_id), bytes)
+    assert_type(ctx.sync.parallel(lambda: 1, lambda: "b"), tuple[int, str])
+    assert_type(ctx.sync.wait_for("paid", "paid", 60, Sent), Sent | None)
+    try:
+        return ctx.sync.invoke("child", send_receipt, order)
+    except StepFailed as failed:
+        assert_type((failed.step, failed.name, failed.message, failed.trace), Strings)
+        raise
+
+
+async def tested_inline(order: Order) -> None:
+    async with Inline() as engine:
+        run = await engine.start(in_steps, order)
+        assert_type(await run.result(), Sent)
 
 
 async def flows(order: Order, ctx: Context) -> None:

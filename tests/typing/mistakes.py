@@ -57,6 +57,11 @@ async def seeded(order: Order, ctx: Context) -> None:
     count.flow(order, on_failure="explode")  # wrong
     await count.flow(order, children=[order]).dispatch()  # wrong
     texts: list[str] = (await children_of(ctx)).of(count)  # wrong
+    # Steps: arguments that do not fit, a result taken for another type, a payload of another type.
+    await ctx.run("count", count, order.email)  # wrong
+    number = await ctx.run("text", str, order.order_id)  # wrong
+    text = await ctx.invoke("count", count, order)  # wrong
+    await ctx.dispatch("receipt", send_receipt, Sent(message_id="m"))  # wrong
     _ = sent, message, number, texts
 
 

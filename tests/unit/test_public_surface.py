@@ -59,6 +59,8 @@ SURFACE = [
     "ResultTimeout",
     "RetryAfter",
     "SettingsError",
+    "StepFailed",
+    "StepMisuse",
     "StoreUnavailable",
     "UnknownJobError",
     "UnknownQueueError",
