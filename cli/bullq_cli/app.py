@@ -12,6 +12,7 @@ import typer
 from bullq_cli import (
     dev,
     dispatch,
+    doctor,
     job_actions,
     jobs,
     new,
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(worker.worker)
 app.command()(dispatch.dispatch)
 app.command()(dev.dev)
+app.command()(doctor.doctor)
 app.command()(dashboard)
 app.command()(types.types)
 app.command()(new.new)

@@ -39,6 +39,7 @@ def test_all_commands_are_there() -> None:
         "bullq dashboard",
         "bullq dev",
         "bullq dispatch",
+        "bullq doctor",
         "bullq jobs ls",
         "bullq jobs promote",
         "bullq jobs remove",
