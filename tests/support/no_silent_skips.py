@@ -97,7 +97,13 @@ REDIS_SERVER = Need(
     "on Debian and Ubuntu: apt-get install redis-server",
     lambda: shutil.which("redis-server") is not None,
 )
-NEEDS = (DOCKER, NODE, SHOP_NODE, BOARD, CHROMIUM, REDIS_SERVER)
+OFFICIAL_CHECKOUT = Need(
+    "the official client's own tests",
+    "set BULLQ_TEST_OFFICIAL_CHECKOUT to a clone of taskforcesh/bullmq",
+    lambda: bool(os.environ.get("BULLQ_TEST_OFFICIAL_CHECKOUT")),
+    optional_in_ci=True,
+)
+NEEDS = (DOCKER, NODE, SHOP_NODE, BOARD, CHROMIUM, REDIS_SERVER, OFFICIAL_CHECKOUT)
 
 
 def need(*needs: Need) -> None:
