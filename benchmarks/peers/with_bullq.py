@@ -1,4 +1,4 @@
-"""bullq with a bare processor: a job that takes the data as it comes, added without a check."""
+"""bullq in the place of the official worker: a bare processor, and jobs added without a check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import uvloop
 
 from benchmarks.peers.meter import Meter
 from benchmarks.peers.stage import AsyncSystem, Data, perform
-from bullq import Bullq, Job, Keep, Observer, QueueSpec, job
+from bullq import Bullq, Job, Keep, QueueSpec, Worker
 from bullq.dispatch.ids import new_job_id
 from bullq.settings import Settings
 from bullq.store.adding import JobKind, NewJob
@@ -26,15 +26,10 @@ class BullqBare(AsyncSystem):
         super().__init__(url, meter)
         spec = QueueSpec(name="bench", keep_completed=Keep(count=0))
         settings = Settings.model_validate({"REDIS_URL": url})
-        self.job = self.make_job()
-        self.app = Bullq(jobs=[self.job], queues=[spec], settings=settings)
+        self.app = Bullq(jobs=self.jobs(), queues=[spec], settings=settings)
 
-    def make_job(self) -> Job[Any, Any]:
-        async def bare(data: dict[str, Any]) -> None:
-            await self.handle(data)
-
-        made: Job[Any, Any] = job(queue="bench", name="job")(bare)
-        return made
+    def jobs(self) -> list[Job[Any, Any]]:
+        return []
 
     async def open(self) -> None:
         self.queue = self.app.queue("bench")
@@ -46,8 +41,13 @@ class BullqBare(AsyncSystem):
         await self.queue.add_many([_new(data) for data in jobs])
 
     def work(self, concurrency: int) -> None:
+        async def process(job: Any, _: str) -> None:
+            await self.handle(job.data)
+
         async def run() -> None:
-            await self.app.worker("bench", Observer(), concurrency=concurrency).run()
+            worker = Worker("bench", process, {"connection": self.url, "concurrency": concurrency})
+            await asyncio.Event().wait()
+            await worker.close()
 
         self.run(run())
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from benchmarks.peers.stage import Data, perform
 from benchmarks.peers.with_bullq import BullqBare
-from bullq import Job, job
+from bullq import Job, Observer, job
 
 
 class Measured(BaseModel):
@@ -20,12 +20,18 @@ class Measured(BaseModel):
 
 
 class BullqJobs(BullqBare):
-    def make_job(self) -> Job[Any, Any]:
+    def jobs(self) -> list[Job[Any, Any]]:
         async def measure(data: Measured) -> None:
             await self.handle(vars(data))
 
-        made: Job[Any, Any] = job(queue="bench", name="measure")(measure)
-        return made
+        self.job: Job[Any, Any] = job(queue="bench", name="measure")(measure)
+        return [self.job]
+
+    def work(self, concurrency: int) -> None:
+        async def run() -> None:
+            await self.app.worker("bench", Observer(), concurrency=concurrency).run()
+
+        self.run(run())
 
     async def add(self, data: Data) -> None:
         await self.job.dispatch(Measured(**data))

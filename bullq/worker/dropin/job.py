@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from bullmq import Job as OfficialJob
 from bullmq import UnrecoverableError
+from pydantic_core import from_json
 
 if TYPE_CHECKING:
     from bullq.protocol.record import JobRecord
@@ -52,6 +52,6 @@ class ClaimedJob(OfficialJob):  # type: ignore[misc]  # bullmq ships no types
 
 def _parsed(record: JobRecord) -> Any:
     try:
-        return json.loads(record.data)
+        return from_json(record.data)
     except ValueError as error:
         raise UnrecoverableError(f"the job's field 'data' is no JSON: {error}") from error
