@@ -59,8 +59,8 @@ class BullmqDispatcher(Dispatcher):
         """Queue one job."""
         queue = self._queue(job)
         new = self._new(job, data, self._kind(job, queue, options), options.id)
-        sent_ms = _now_ms()
-        return BullmqReceipt(self, job, await queue.add(new), sent_ms - _EVENT_MARGIN_MS)
+        since_ms = _now_ms() - _EVENT_MARGIN_MS
+        return BullmqReceipt(self, job, await queue.add(new), since_ms)
 
     async def dispatch_many(
         self, job: JobDefinition[DataT, ResultT], items: Sequence[DataT], options: DispatchOptions

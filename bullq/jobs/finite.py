@@ -26,10 +26,14 @@ def may_hold_nan(schema: Any) -> bool:
     """Tell whether a value of a type, by pydantic's schema of it, can hold NaN or infinity.
 
     Yes where that is not certain: for any kind of type unknown here, for serializers of the
-    user's own, and for fields that are not declared.
+    user's own, for fields that are not declared, and for a schema that is not built yet.
     """
+    return not isinstance(schema, dict) or _may(schema)
+
+
+def _may(schema: Any) -> bool:
     if isinstance(schema, list | tuple):
-        return any(map(may_hold_nan, schema))
+        return any(map(_may, schema))
     if not isinstance(schema, dict):
         return False
     kind = schema.get("type")
@@ -37,7 +41,7 @@ def may_hold_nan(schema: Any) -> bool:
         return True
     if "serialization" in schema or "allow" in _extras(schema):
         return True
-    return any(may_hold_nan(part) for name, part in schema.items() if name not in _NO_TYPES)
+    return any(_may(part) for name, part in schema.items() if name not in _NO_TYPES)
 
 
 def _extras(schema: dict[str, Any]) -> set[Any]:

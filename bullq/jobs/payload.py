@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -23,7 +25,6 @@ class Payload(Generic[T]):
     def __init__(self, annotation: Any) -> None:
         self.annotation = annotation
         self._adapter: TypeAdapter[T] = TypeAdapter(annotation)
-        self._may_hold_nan = may_hold_nan(self._adapter.core_schema)
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -40,6 +41,20 @@ class Payload(Generic[T]):
         readable = _properties(self.schema) | _properties(self._adapter.json_schema(by_alias=False))
         return _properties(self._adapter.json_schema(mode="serialization")) - readable
 
+    # Bound once: TypeAdapter's own methods cost as much again as what they call.
+
+    @cached_property
+    def _validate(self) -> Callable[[Any], T]:
+        return self._adapter.validator.validate_python
+
+    @cached_property
+    def _to_json(self) -> Callable[..., bytes]:
+        return self._adapter.serializer.to_json
+
+    @cached_property
+    def _may_hold_nan(self) -> bool:
+        return may_hold_nan(self._adapter.core_schema)
+
     def encode(self, value: T) -> Any:
         """Give *value* as JSON data; raises PayloadError where it is not of the type."""
         return json.loads(self.write(value))
@@ -47,9 +62,9 @@ class Payload(Generic[T]):
     def write(self, value: T) -> bytes:
         """Give *value* as JSON text; raises PayloadError where it is not of the type."""
         try:
-            checked = self._adapter.validator.validate_python(value)
+            checked = self._validate(value)
             try:
-                text = self._adapter.serializer.to_json(checked, by_alias=True, warnings="error")
+                text = self._to_json(checked, by_alias=True, warnings="error")
             except PydanticSerializationError:
                 text = self._write_halves(checked)
             if self._may_hold_nan:

@@ -41,8 +41,10 @@ class Adds:
         self._keys = keys
         self._loop = asyncio.get_running_loop()
         self._script = AddScript(store.pipelined(), keys)
+        self._common_cost = 1 if self._script.plain else _OFFICIAL_COST
         self._waiting: deque[tuple[NewJob, asyncio.Future[str]]] = deque()
         self._under_way = 0
+        self._jobs_under_way = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._introduced = False
         # Whether there is a connection whose server knows the script. Until then calls go one at
@@ -105,9 +107,8 @@ class Adds:
                     added.set_exception(outcome)
                 else:
                     added.set_result(outcome)
-        self._under_way -= 1
-        while self._waiting and self._under_way < (_UNDER_WAY if self._ready else 1):
-            self._send()
+        # First the callers go on, and what they add next goes in one call, too.
+        self._loop.call_soon(self._end, len(batch))
 
     def send_again(self, batch: _Batch, error: Exception) -> None:
         """See what the error of a call means, and whether it has to be made in another way."""
@@ -115,11 +116,21 @@ class Adds:
         reply.set_exception(error)
         self._start(batch, reply)
 
+    def _end(self, jobs: int) -> None:
+        """Let the next call be made, now that one with this many jobs is answered."""
+        self._under_way -= 1
+        self._jobs_under_way -= jobs
+        while self._waiting and self._under_way < (_UNDER_WAY if self._ready else 1):
+            self._send()
+
     def _send(self) -> None:
-        """Send as much of what waits as one call may cost."""
+        """Send what waits: as much of it as one call may cost, and no more than the other has.
+
+        Two calls of the same size keep Redis and Python busy at the same time.
+        """
         batch: _Batch = []
-        cost = 0
-        while self._waiting and cost < MOST_COST:
+        cost, share = 0, (len(self._waiting) + self._jobs_under_way + 1) // _UNDER_WAY
+        while self._waiting and cost < MOST_COST and len(batch) < share:
             one = self._waiting.popleft()
             if not one[1].done():
                 batch.append(one)
@@ -127,6 +138,7 @@ class Adds:
         if not batch:
             return
         self._under_way += 1
+        self._jobs_under_way += len(batch)
         if self._ready:
             try:
                 if self._script.begin([job for job, _ in batch], _Call(self, batch)):
@@ -197,8 +209,9 @@ class Adds:
             yield jobs[start:]
 
     def _cost(self, job: NewJob) -> int:
-        cost = 1 if self._script.is_short(job) else _OFFICIAL_COST
-        return cost + len(job.data) // _BYTES_PER_COST
+        kind, _, data = job
+        cost = self._common_cost if kind.is_common else _OFFICIAL_COST
+        return cost + len(data) // _BYTES_PER_COST
 
 
 class _Call:
@@ -223,7 +236,7 @@ class _Call:
 def read_reply(jobs: Sequence[NewJob], reply: Sequence[Answer]) -> list[Outcome]:
     """Tell for each job of a call what its reply means for it."""
     if not reply:
-        return [job.id for job in jobs]
+        return [job_id for _, job_id, _ in jobs]
     return [_outcome(job, answer) for job, answer in zip(jobs, answers(jobs, reply), strict=True)]
 
 

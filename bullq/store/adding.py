@@ -114,7 +114,7 @@ class AddScript:
     ) -> None:
         self._keys = keys
         self._base = keys.base.encode()
-        self._plain = is_proven(_SCRIPT) if plain is None else plain
+        self.plain = is_proven(_SCRIPT) if plain is None else plain
         names = [keys.key(name) for name in _KEYS]
         self._script = client.register_script(script(_SCRIPT)).on(names, arguments=4)
 
@@ -127,10 +127,6 @@ class AddScript:
         """Begin to add jobs, if there is a connection: *waiter* hears what `answers` reads."""
         return self._script.begin(waiter, *self._arguments(jobs))
 
-    def is_short(self, job: NewJob) -> bool:
-        """Whether the job takes the shorter way."""
-        return self._plain and job.kind.is_common
-
     def _arguments(self, jobs: Sequence[NewJob]) -> tuple[bytes, bytes, bytes, bytes]:
         now = b"%d" % (time.time_ns() // 1_000_000)
         kinds: dict[JobKind, int] = {}
@@ -140,7 +136,7 @@ class AddScript:
         for kind, job_id, data in jobs:
             if kind is before:
                 run += (job_id, data)
-            elif self._plain and kind.is_common:
+            elif self.plain and kind.is_common:
                 before, run = kind, [job_id, data]
                 runs.append((kinds.setdefault(kind, len(kinds) + 1), run))
             else:

@@ -55,7 +55,7 @@ local function store(kind, jobKey, id, data)
     "opts", kind[BEFORE_ID] .. cjson.encode(id) .. kind[AFTER_ID],
     "timestamp", kind[TIMESTAMP] or NOW, "delay", "0", "priority", "0")
   redis.call("XADD", EVENTS, "*", "event", "added", "jobId", id, "name", kind[NAME])
-  redis.call("XADD", EVENTS, "MAXLEN", "~", queue.longest, "*", "event", "waiting", "jobId", id)
+  redis.call("XADD", EVENTS, "*", "event", "waiting", "jobId", id)
 end
 
 local function plainAdd(kind, jobs, first)
@@ -81,8 +81,11 @@ local function plainPush()
   if #front > 0 then
     redis.call("RPUSH", WAIT, unpack(front))
   end
-  if (#back > 0 or #front > 0) and not queue.closed then
-    redis.call("ZADD", MARKER, 0, "0")
+  if #back > 0 or #front > 0 then
+    redis.call("XTRIM", EVENTS, "MAXLEN", "~", queue.longest)
+    if not queue.closed then
+      redis.call("ZADD", MARKER, 0, "0")
+    end
   end
   front, back, free = {}, {}, false
 end

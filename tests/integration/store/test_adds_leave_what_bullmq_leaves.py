@@ -133,14 +133,13 @@ async def pause_or_resume(it: Side, _: str, choice: int) -> None:
 
 async def bound_concurrency(it: Side, _: str, choice: int) -> None:
     await it.client.hset(it.keys.key("meta"), "concurrency", choice % 4)
+    await it.client.lpush(it.keys.key("active"), *[f"busy-{place}" for place in range(3)])
+    await it.client.ltrim(it.keys.key("active"), 0, choice // 4 % 4 - 1)
+    await it.client.delete(it.keys.key("marker"))
 
 
 async def unbound(it: Side, _: str, __: int) -> None:
     await it.client.hdel(it.keys.key("meta"), "concurrency")
-
-
-async def be_busy(it: Side, _: str, choice: int) -> None:
-    await it.client.lpush(it.keys.key("active"), f"busy-{choice}")
 
 
 async def keep_few_events(it: Side, _: str, choice: int) -> None:
@@ -162,7 +161,8 @@ async def pause_as_version_5(it: Side, job: str, _: int) -> None:
 async def complete_all_that_wait(it: Side, _: str, choice: int) -> None:
     for job_id in await it.client.lrange(it.keys.key("wait"), 0, -1):
         await it.client.zadd(it.keys.key("completed"), {job_id: choice})
-        await it.client.hset(it.keys.job(job_id), "returnvalue", "1")
+        with contextlib.suppress(ResponseError):
+            await it.client.hset(it.keys.job(job_id), "returnvalue", "1")
     await it.client.delete(it.keys.key("wait"))
 
 
@@ -188,7 +188,6 @@ DISTURBANCES = (
     pause_or_resume,
     bound_concurrency,
     unbound,
-    be_busy,
     keep_few_events,
     lose_meta,
     take_the_marker,

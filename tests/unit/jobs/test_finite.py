@@ -90,6 +90,15 @@ class Timed:
     seconds: float
 
 
+class Deferred(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+    value: float = 0.0
+
+
+def test_a_type_that_is_not_built_yet_may_hold_anything() -> None:
+    assert may_hold_nan(TypeAdapter(Deferred).core_schema)
+
+
 @pytest.mark.parametrize("annotation", [Without, Point, dict[str, int], Inner | Point])
 def test_types_without_floats_cannot_hold_nan(annotation: Any) -> None:
     assert not may_hold_nan(TypeAdapter(annotation).core_schema)
