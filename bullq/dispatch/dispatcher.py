@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bullq.dispatch.ids import new_job_id
 from bullq.dispatch.receipt import BullmqReceipt
 from bullq.errors import DispatchError, InvalidOptionError, SettingsError
-from bullq.jobs.dispatching import Dispatcher, DispatchOptions, Receipt
+from bullq.jobs.dispatching import AS_DEFINED, Dispatcher, DispatchOptions, Receipt
 from bullq.queues.options import job_options
 from bullq.queues.queue import JobQueue
 from bullq.queues.results import ResultWatcher
@@ -28,7 +28,7 @@ ResultT = TypeVar("ResultT")
 EventTaker = Callable[[JobQueue, str, str, str], Awaitable[bool]]
 """Takes an event (a job's id, the event's name, its payload as JSON text), or says it did not."""
 
-_MOST_KINDS = 1_000  # to remember; an application has a few
+_MOST_WAYS = 1_000  # to remember; an application has a few
 _CLOSE_DEADLINE = 5.0  # seconds to end the background loop
 _EVENT_MARGIN_MS = 60_000  # how far this machine's clock may be ahead of the server's
 
@@ -51,14 +51,16 @@ class BullmqDispatcher(Dispatcher):
         self._elsewhere = elsewhere
         self._watchers: PerLoop[dict[str, ResultWatcher]] = PerLoop(dict)
         self._background = _BackgroundLoop()
-        self._kinds: dict[tuple[Any, ...], JobKind] = {}
+        self._ways: PerLoop[dict[Any, tuple[JobQueue, JobKind]]] = PerLoop(dict)
 
     async def dispatch(
         self, job: JobDefinition[DataT, ResultT], data: DataT, options: DispatchOptions
     ) -> Receipt[ResultT]:
         """Queue one job."""
-        queue = self._queue(job)
-        new = self._new(job, data, self._kind(job, queue, options), options.id)
+        queue, kind = self._way(job, options)
+        new = NewJob(
+            kind, new_job_id() if options.id is None else options.id, job.payload.write(data)
+        )
         since_ms = _now_ms() - _EVENT_MARGIN_MS
         return BullmqReceipt(self, job, await queue.add(new), since_ms)
 
@@ -66,9 +68,9 @@ class BullmqDispatcher(Dispatcher):
         self, job: JobDefinition[DataT, ResultT], items: Sequence[DataT], options: DispatchOptions
     ) -> list[Receipt[ResultT]]:
         """Queue many jobs in few round trips."""
-        queue = self._queue(job)
-        kind = self._kind(job, queue, options)
-        new = [self._new(job, item, kind, options.id) for item in items]
+        queue, kind = self._way(job, options)
+        write = job.payload.write
+        new = [NewJob(kind, new_job_id(), write(item)) for item in items]
         since_ms = _now_ms() - _EVENT_MARGIN_MS
         try:
             ids = await queue.add_many(new)
@@ -108,6 +110,25 @@ class BullmqDispatcher(Dispatcher):
         """End what dispatch_sync has started; *close_connections* runs on its event loop."""
         self._background.close(close_connections)
 
+    def _way(
+        self, job: JobDefinition[Any, Any], options: DispatchOptions
+    ) -> tuple[JobQueue, JobKind]:
+        """Give where a job goes, and what it has in common with others dispatched like it."""
+        key: Any = job
+        if options is not AS_DEFINED:
+            # True is not the same as 1 here, though equal.
+            key = (job, options[1:], type(options.priority), type(options.attempts))
+        ways = self._ways.here()
+        way = ways.get(key)
+        if way is None:
+            queue = self._queue(job)
+            way = queue, _kind(job, queue, options)
+            if options.deduplication_id is None:  # these vary
+                if len(ways) >= _MOST_WAYS:
+                    ways.clear()
+                ways[key] = way
+        return way
+
     def _queue(self, job: JobDefinition[Any, Any]) -> JobQueue:
         if not self._use_bullmq:
             raise SettingsError(
@@ -116,30 +137,12 @@ class BullmqDispatcher(Dispatcher):
             )
         return self._live_queue(job.queue)
 
-    def _kind(
-        self, job: JobDefinition[Any, Any], queue: JobQueue, options: DispatchOptions
-    ) -> JobKind:
-        """Give what a job has in common with the others that are dispatched like it."""
-        # True is not the same as 1 here, though equal.
-        key = (job, options[1:], type(options.priority), type(options.attempts))
-        known = self._kinds.get(key)
-        if known is not None:
-            return known
-        try:
-            kind = JobKind(job.name, job_options(job, queue.spec, options))
-        except ValueError as error:
-            raise InvalidOptionError(f"{job.queue}/{job.name}: {error}") from error
-        if options.deduplication_id is None:  # these vary
-            if len(self._kinds) >= _MOST_KINDS:
-                self._kinds.clear()
-            self._kinds[key] = kind
-        return kind
 
-    @staticmethod
-    def _new(
-        job: JobDefinition[DataT, Any], data: DataT, kind: JobKind, job_id: str | None
-    ) -> NewJob:
-        return NewJob(kind, new_job_id() if job_id is None else job_id, job.payload.write(data))
+def _kind(job: JobDefinition[Any, Any], queue: JobQueue, options: DispatchOptions) -> JobKind:
+    try:
+        return JobKind(job.name, job_options(job, queue.spec, options))
+    except ValueError as error:
+        raise InvalidOptionError(f"{job.queue}/{job.name}: {error}") from error
 
 
 class _BackgroundLoop:

@@ -26,6 +26,10 @@ class DispatchOptions(NamedTuple):
     deduplication_ttl: Duration | None = None
 
 
+AS_DEFINED = DispatchOptions()
+"""Nothing is said at the dispatch: the job and its queue say it all."""
+
+
 class Receipt(ABC, Generic[ResultT_co]):
     """What dispatch gives back: where the job went, and the way to its result."""
 

@@ -10,7 +10,7 @@ from bullq.clock import Duration, to_ms
 from bullq.errors import JobDefinitionError, PayloadError, ResultError
 from bullq.jobs.context import Context
 from bullq.jobs.definition import Executor, JobDefinition, JobPolicy
-from bullq.jobs.dispatching import DispatchOptions, Receipt, current_dispatcher
+from bullq.jobs.dispatching import AS_DEFINED, DispatchOptions, Receipt, current_dispatcher
 from bullq.jobs.flow import Flow, FlowTree, OnFailure
 from bullq.jobs.limits import check_payload
 from bullq.jobs.payload import Result
@@ -46,15 +46,8 @@ class Job(JobDefinition[DataT, ResultT]):
 
         Raises PayloadError, InvalidOptionError, StoreUnavailable, DispatchInDoubt.
         """
-        options = DispatchOptions(
-            id=id,
-            delay=delay,
-            priority=priority,
-            lifo=lifo,
-            attempts=attempts,
-            deduplication_id=deduplication_id,
-            deduplication_ttl=deduplication_ttl,
-        )
+        said = (id, delay, priority, lifo, attempts, deduplication_id, deduplication_ttl)
+        options = AS_DEFINED if said == AS_DEFINED else DispatchOptions(*said)
         return await current_dispatcher().dispatch(self, data, options)
 
     def dispatch_sync(

@@ -15,6 +15,7 @@ from bullq.store.adding import AddScript, Answer, NewJob, answers
 if TYPE_CHECKING:
     from bullq.protocol.keys import QueueKeys
     from bullq.store.connection import Store
+    from bullq.store.pipelined import Waiter
 
 MOST_COST = 250
 """What the jobs of one call may cost, at 8 us each or so: Redis is held for 2 to 3 ms."""
@@ -50,36 +51,44 @@ class Adds:
         # Whether there is a connection whose server knows the script. Until then calls go one at
         # a time, so that none overtakes another one that has to be sent again.
         self._ready = False
+        self._breaks = 0  # how often that ended
 
     def add(self, job: NewJob) -> asyncio.Future[str]:
         """Send a job, now or with others; the future gets its id, or its own error."""
         added: asyncio.Future[str] = self._loop.create_future()
         self._waiting.append((job, added))
-        if self._under_way < (_UNDER_WAY if self._ready else 1):
+        if self._under_way < self._most_under_way:
             self._send()
         return added
 
     async def add_many(self, jobs: Sequence[NewJob]) -> list[Outcome]:
         """Add jobs in order, until one is not queued; give the outcomes of those that were sent."""
         outcomes: list[Outcome] = []
-        calls: deque[tuple[Sequence[NewJob], asyncio.Future[Any] | None]] = deque()
-        chunks: Iterator[Sequence[NewJob]] | None = self._chunks(jobs)
+        calls: deque[tuple[Sequence[NewJob], asyncio.Future[Any]]] = deque()
+        chunks = self._chunks(jobs)
+        chunk = next(chunks, None)
+        breaks = self._breaks
         try:
-            while True:
-                if chunk := next(chunks, None) if chunks else None:
-                    calls.append((chunk, self._begin(chunk)))
-                    if self._ready and len(calls) < _UNDER_WAY:
-                        continue
-                elif not calls:
-                    return outcomes
-                told = await self._outcomes(*calls.popleft())
-                if any(isinstance(one, Exception) for one in told):
-                    chunks = None
+            while chunk or calls:
+                reply: asyncio.Future[Any] = self._loop.create_future()
+                # After a break those under way may have to be made again: first they, then others.
+                may_begin = len(calls) < _UNDER_WAY and (not calls or breaks == self._breaks)
+                if chunk and may_begin and self._begin(chunk, reply):
+                    calls.append((chunk, reply))
+                    chunk, breaks = next(chunks, None), self._breaks
+                    continue
+                if calls:
+                    told = await self._outcomes(*calls.popleft())
+                elif chunk:
+                    told = await self._outcomes(chunk, None)
+                    chunk = next(chunks, None)
                 outcomes += told
+                if any(isinstance(one, Exception) for one in told):
+                    chunk, chunks = None, iter(())
+            return outcomes
         finally:
             for _, reply in calls:
-                if reply is not None:
-                    reply.cancel()
+                reply.cancel()
 
     async def introduce(self) -> None:
         """Write which library made the queue, where none has: dashboards read it."""
@@ -120,8 +129,12 @@ class Adds:
         """Let the next call be made, now that one with this many jobs is answered."""
         self._under_way -= 1
         self._jobs_under_way -= jobs
-        while self._waiting and self._under_way < (_UNDER_WAY if self._ready else 1):
+        while self._waiting and self._under_way < self._most_under_way:
             self._send()
+
+    @property
+    def _most_under_way(self) -> int:
+        return _UNDER_WAY if self._ready else 1
 
     def _send(self) -> None:
         """Send what waits: as much of it as one call may cost, and no more than the other has.
@@ -129,7 +142,8 @@ class Adds:
         Two calls of the same size keep Redis and Python busy at the same time.
         """
         batch: _Batch = []
-        cost, share = 0, (len(self._waiting) + self._jobs_under_way + 1) // _UNDER_WAY
+        all_jobs, calls = len(self._waiting) + self._jobs_under_way, self._most_under_way
+        cost, share = 0, (all_jobs + calls - 1) // calls
         while self._waiting and cost < MOST_COST and len(batch) < share:
             one = self._waiting.popleft()
             if not one[1].done():
@@ -139,13 +153,8 @@ class Adds:
             return
         self._under_way += 1
         self._jobs_under_way += len(batch)
-        if self._ready:
-            try:
-                if self._script.begin([job for job, _ in batch], _Call(self, batch)):
-                    return
-            except _NOT_PACKED:
-                pass  # the other way tells whose job it is
-        self._start(batch, None)
+        if not self._begin([job for job, _ in batch], _Call(self, batch)):
+            self._start(batch, None)
 
     def _start(self, batch: _Batch, reply: asyncio.Future[Any] | None) -> None:
         task = asyncio.create_task(self._finish(batch, reply), name=f"bullq add {self._keys.queue}")
@@ -159,15 +168,20 @@ class Adds:
         finally:
             self.answer(batch, outcomes)
 
-    def _begin(self, jobs: Sequence[NewJob]) -> asyncio.Future[Any] | None:
-        """Send a call if that can be done at once; the future gets the reply."""
-        if not self._ready:
-            return None
-        reply: asyncio.Future[Any] = self._loop.create_future()
-        try:
-            return reply if self._script.begin(jobs, reply) else None
-        except _NOT_PACKED:
-            return None
+    def _begin(self, jobs: Sequence[NewJob], waiter: Waiter) -> bool:
+        """Make a call if that can be done at once: *waiter* hears the reply."""
+        if self._ready:
+            try:
+                if self._script.begin(jobs, waiter):
+                    return True
+            except _NOT_PACKED:
+                return False  # going alone, each job shows whether it is the one
+            self._break()
+        return False
+
+    def _break(self) -> None:
+        self._ready = False
+        self._breaks += 1
 
     async def _outcomes(
         self, jobs: Sequence[NewJob], reply: asyncio.Future[Any] | None
@@ -179,10 +193,10 @@ class Adds:
                     return read_reply(jobs, await reply)
                 return await self._call(jobs)
         except StoreUnavailable as error:
-            self._ready = False
+            self._break()
             return [_doubt(error, job) for job in jobs]
         except Exception as error:  # noqa: BLE001 - whose job it is shows when each goes alone
-            self._ready = False
+            self._break()
             if reply is not None:
                 return await self._outcomes(jobs, None)  # the server has forgotten the script
             if len(jobs) == 1:

@@ -275,3 +275,21 @@ async def test_p07_a_bulk_that_begins_without_redis_is_not_queued(make_app: AppF
         await number.dispatch_many([Number()] * 2)
     assert not cut.value.receipts
     assert not cut.value.doubtful
+
+
+async def test_p05_options_that_equal_other_ones_are_still_told_apart(
+    make_app: AppFactory,
+) -> None:
+    """What jobs have in common is worked out once for those dispatched alike; True equals 1."""
+    app = make_app(number)
+    one: Any = {"attempts": 1, "priority": 1}
+    true: Any = {"attempts": True}
+    await number.dispatch(Number(), **one)
+    with pytest.raises(InvalidOptionError, match="attempts"):
+        await number.dispatch(Number(), **{**one, **true})
+    ids = [(await number.dispatch(Number(), attempts=n, lifo=n == 2)).id for n in (2, 3, 2)]
+    live = app.queue("default")
+    stored = [await live.store.client().hget(live.keys.job(id_), "opts") for id_ in ids]
+    assert [json.loads(text)["attempts"] for text in stored] == [2, 3, 2]
+    assert ["lifo" in json.loads(text) for text in stored] == [True, False, True]
+    assert await next_ids(app) == [ids[1], ids[0], ids[2]]
