@@ -240,6 +240,20 @@ async def test_untraced_applications_make_nothing_and_send_nothing(
         await app.aclose()
 
 
+@pytest.mark.parametrize("options", [{"tm": CARRIER}, {"omc": True}])
+async def test_a_job_that_carries_a_trace_or_is_to_carry_none_is_left_as_it_is(
+    make: Any, options: dict[str, Any]
+) -> None:
+    traced = make()
+    queue = traced.app.queue("one")
+    kind = JobKind("work", cast("JobOptions", options))
+    one = await queue.add(NewJob(kind, new_job_id(), "{}"))
+    [other] = await queue.add_many([NewJob(kind, new_job_id(), "{}")])
+    for job_id in (one, other):
+        stored = json.loads(await traced.field(job_id, "opts") or "")
+        assert stored.get("tm") == options.get("tm")
+
+
 async def test_what_waits_to_be_sent_is_sent_when_the_application_closes(make: Any) -> None:
     @job(queue="one")
     async def work(data: Nothing) -> None: ...

@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from bullq import Context, Job, RemoteJob, job
 from bullq.contract.schema import contract_schema
@@ -121,6 +121,18 @@ def test_a_type_is_defined_once_where_both_modes_are_alike_and_twice_where_not()
         return Order(item=item)
 
     assert sorted(contract_schema([echo])["$defs"]) == ["ItemInput", "ItemOutput", "Order"]
+
+
+def test_a_type_that_is_alike_in_both_modes_is_one_though_another_module_has_its_name() -> None:
+    one = create_model("Order", __module__="shop.mail", names=(list[str], ...))
+    other = create_model("Order", __module__="shop.till", number=(int, ...))
+    box = create_model("Box", __module__="shop.mail", inside=(one, ...))
+    jobs = [
+        RemoteJob(queue="a", name="one", data=one, result=one),
+        RemoteJob(queue="a", name="other", data=other, result=other),
+        RemoteJob(queue="a", name="box", data=box, result=box),
+    ]
+    assert sorted(contract_schema(jobs)["$defs"]) == ["Box", "MailOrder", "TillOrder"]
 
 
 @pytest.mark.parametrize("arrange", [list, reversed, lambda jobs: [jobs[1], jobs[0], jobs[2]]])

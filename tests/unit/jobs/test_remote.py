@@ -5,7 +5,7 @@ import sys
 import pytest
 from pydantic import BaseModel
 
-from bullq import Bullq, JobDefinitionError, RemoteJob, RemoteJobError, job
+from bullq import Bullq, JobDefinitionError, Observer, RemoteJob, RemoteJobError, job
 from bullq.jobs.discovery import jobs_in
 from bullq.jobs.registry import JobRegistry
 from bullq.settings import Settings
@@ -69,10 +69,12 @@ def test_a_queue_has_either_jobs_of_its_own_or_remote_ones() -> None:
     assert problem.startswith(f"{own.location}: the queue 'storefront' has jobs that another")
 
 
-def test_workers_leave_its_queue_alone() -> None:
+async def test_workers_leave_its_queue_alone() -> None:
     app = Bullq(jobs=[refresh, here], settings=Settings())
     assert "storefront" in app.queues.names
     assert app.own_queues == ["default", "data-sync", "scheduled"]
     app.check_own("default")
     with pytest.raises(RemoteJobError, match=r"works on the queue 'storefront'.*\(refresh\)"):
         app.check_own("storefront")
+    with pytest.raises(RemoteJobError):
+        app.worker("storefront", Observer())
