@@ -292,4 +292,4 @@ async def test_p05_options_that_equal_other_ones_are_still_told_apart(
     stored = [await live.store.client().hget(live.keys.job(id_), "opts") for id_ in ids]
     assert [json.loads(text)["attempts"] for text in stored] == [2, 3, 2]
     assert ["lifo" in json.loads(text) for text in stored] == [True, False, True]
-    assert await next_ids(app) == [ids[1], ids[0], ids[2]]
+    assert await next_ids(app) == [ids[2], ids[0], ids[1]]
