@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from benchmarks.server import running
-from bullq import Bullq, Context, QueueSpec, job
+from bullq import Bullq, Context, Keep, QueueSpec, job
 from bullq.settings import Settings
 from bullq.telemetry.hooks import Observer
 
@@ -66,7 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.durable", description=__doc__)
     parser.add_argument("--sleepers", type=int, default=10_000, help="how many jobs sleep")
     parser.add_argument("--rate", type=int, default=100, help="how many of them wake a second")
+    parser.add_argument("--produce", nargs=2, help=argparse.SUPPRESS)
     wanted = parser.parse_args(arguments)
+    if wanted.produce:
+        url, first = wanted.produce
+        asyncio.run(_produce(url, float(first), wanted.sleepers, wanted.rate))
+        return
     with running(None) as server:
         _say(f"server: {server.version}")
         for in_threads in (0, 1):
@@ -95,8 +100,12 @@ async def _measure_sleepers(url: str, count: int, rate: int) -> None:
     idle_mb = _resident_mb()
     began = time.perf_counter()
     first = time.time() + count / 1_000 + LEAD
-    payloads = [Number(wake_at=first + n / rate) for n in range(count)]
-    await sleeper.dispatch_many(payloads)
+    # From a process of its own: what the producer keeps in memory is none of the worker's.
+    producer = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.durable", "--produce", url, str(first)),
+        *("--sleepers", str(count), "--rate", str(rate)),
+    )
+    await producer.wait()
     await _until(app, lambda counts: counts["delayed"] == count, deadline=count / 100 + 30)
     counts = await _counts(app)
     _say(f"{count:,} jobs asleep after {time.perf_counter() - began:.1f} s: {counts}")
@@ -116,10 +125,16 @@ async def _measure_sleepers(url: str, count: int, rate: int) -> None:
     await app.aclose()
 
 
+async def _produce(url: str, first: float, count: int, rate: int) -> None:
+    app = _app(url)
+    await sleeper.dispatch_many([Number(wake_at=first + n / rate) for n in range(count)])
+    await app.aclose()
+
+
 def _app(url: str) -> Bullq:
     return Bullq(
         jobs=[ten_steps, sleeper],
-        queues=[QueueSpec(name=QUEUE, concurrency=CONCURRENCY)],
+        queues=[QueueSpec(name=QUEUE, concurrency=CONCURRENCY, keep_completed=Keep())],
         settings=Settings(REDIS_URL=url),  # type: ignore[call-arg] # the rest has defaults
     )
 

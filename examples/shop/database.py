@@ -12,7 +12,7 @@ from examples.shop.folder import data_folder
 FILE = "shop.sqlite3"
 PATIENCE = 15.0
 """Seconds to wait for another worker's transaction."""
-_VERSION = 1
+_VERSION = 2
 
 
 @contextmanager

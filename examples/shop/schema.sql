@@ -17,3 +17,8 @@ CREATE TABLE IF NOT EXISTS payments (
     paid_at REAL NOT NULL -- seconds since the Unix epoch
 );
 CREATE INDEX IF NOT EXISTS payments_by_time ON payments (paid_at);
+CREATE TABLE IF NOT EXISTS reservations (
+    order_id INTEGER NOT NULL,
+    sku TEXT NOT NULL,
+    PRIMARY KEY (order_id, sku)
+) WITHOUT ROWID;

@@ -106,9 +106,8 @@ class BullmqBench(Bench):
         values = {"REDIS_URL": self._server.url, "BULLQ_PREFIX": f"t{secrets.token_hex(4)}"}
         app = Bullq(jobs=jobs, queues=QUEUES, settings=Settings(**values))  # type: ignore[arg-type]
         session = BullmqSession(app)
-        session.employ(QUEUE)
-        if any(job.queue == OTHER_QUEUE for job in jobs):
-            session.employ(OTHER_QUEUE)
+        for queue in sorted({job.queue for job in jobs}):
+            session.employ(queue)
         try:
             yield session
         finally:

@@ -31,6 +31,12 @@ export interface Feed {
   page_size?: number;
 }
 
+export interface Fulfilled {
+  payment_id: string;
+  invoice: string;
+  tracking: string | null;
+}
+
 export interface Index {
   supplier?: string | null;
 }
@@ -67,6 +73,18 @@ export interface Page {
 export interface Payment {
   payment_id: string;
   cents: number;
+}
+
+export interface Purchase {
+  order: Order;
+  card: string;
+  cents: number;
+  skus: string[];
+  /**
+   * @default "P3D"
+   * @format duration
+   */
+  ask_after?: string;
 }
 
 export interface Refreshed {
@@ -110,6 +128,8 @@ export interface Queues {
   "default": {
     /** Charge a customer's card through the payment gateway. */
     "charge-card": { data: Charge; result: Payment };
+    /** See an order through, over days: pay, invoice, wait for the parcel, and ask how it was. */
+    "fulfil-order": { data: Purchase; result: Fulfilled };
     /** Write the invoice of an order as an HTML file. */
     "render-invoice": { data: Invoice; result: string };
     /** Email a customer the receipt of an order. */
