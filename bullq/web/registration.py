@@ -88,7 +88,7 @@ class Registration:
         """Look, and register where something is missing; nothing that it meets ends the task."""
         try:
             found = await self._endpoint.readiness()
-            if not found.ready and self._url is not None:
+            if not found.ready and found.reachable and self._url is not None:
                 return await self._endpoint.register(self._url)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is why we are not ready
             return Readiness(ready=False, reason=f"Inngest cannot be asked: {error}")

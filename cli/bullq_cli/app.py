@@ -19,6 +19,7 @@ from bullq_cli import (
     output,
     queue_actions,
     queues,
+    serve,
     types,
     worker,
 )
@@ -39,6 +40,7 @@ app.command()(dispatch.dispatch)
 app.command()(dev.dev)
 app.command()(doctor.doctor)
 app.command()(dashboard)
+app.command()(serve.serve)
 app.command()(types.types)
 app.command()(new.new)
 app.command()(bench)

@@ -28,6 +28,13 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class Engine(StrEnum):
+    """What hands out the jobs."""
+
+    BULLMQ = "bullmq"
+    INNGEST = "inngest"
+
+
 class LogLevel(StrEnum):
     """Which log lines are written."""
 
@@ -46,6 +53,10 @@ def worker(
     every_queue: Annotated[
         bool, typer.Option("--all", help="Work on every queue of the application.")
     ] = False,
+    engine: Annotated[
+        Engine,
+        typer.Option(help="What hands out the jobs. With inngest: those of all queues."),
+    ] = Engine.BULLMQ,
     concurrency: Annotated[
         int | None,
         typer.Option(metavar="N", help="Jobs at once, per queue. Default: as the queue says."),
@@ -124,7 +135,10 @@ def worker(
     signals.install()
     if until_stdin_closes:
         end_with_stdin()
-    _check_queues(queue, every_queue=every_queue)
+    if engine is Engine.INNGEST:
+        _check_for_inngest(queue, burst=burst, processes=processes, metrics=metrics)
+    else:
+        _check_queues(queue, every_queue=every_queue)
     _check_concurrency(concurrency)
     _check_name(name)
     _check_processes(processes, max_jobs, max_memory, alone=not (processes or token_prefix))
@@ -140,6 +154,13 @@ def worker(
     style = LogFormat.JSON if to_json else log_format or app.settings.log_format
     signals.to_json = style == LogFormat.JSON
     log = LoggingObserver(LogFormat(style).value, log_level.value)
+    if engine is Engine.INNGEST:
+        from bullq_cli.inngest_worker import run_inngest_worker
+
+        run_inngest_worker(
+            app, log, signals, name=name, concurrency=concurrency, drain_seconds=drain_seconds
+        )
+        return
     orders = Orders(
         queues=_queues(app, None if every_queue else queue),
         concurrency=concurrency,
@@ -175,6 +196,17 @@ def _check_queues(queue: list[str] | None, *, every_queue: bool) -> None:
         raise wrong_input(
             "A worker needs a queue.\n"
             "Name one with --queue default, or take every queue of the application with --all."
+        )
+
+
+def _check_for_inngest(
+    queue: list[str] | None, *, burst: bool, processes: int | None, metrics: object
+) -> None:
+    given = {"--queue": queue, "--burst": burst, "--processes": processes, "--metrics": metrics}
+    if wrong := [option for option, value in given.items() if value]:
+        raise wrong_input(
+            f"{wrong[0]} is for BullMQ: Inngest hands out the jobs of all queues.\n"
+            "Take it away, or take --engine inngest away."
         )
 
 

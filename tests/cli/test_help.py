@@ -56,6 +56,7 @@ def test_all_commands_are_there() -> None:
         "bullq queues rescue",
         "bullq queues resume",
         "bullq queues retry",
+        "bullq serve",
         "bullq types",
         "bullq worker",
     ]

@@ -89,7 +89,8 @@ class Project:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("BULLQ_") and name not in ("REDIS_URL", "USE_BULLMQ")
+            if not name.startswith(("BULLQ_", "INNGEST_"))
+            and name not in ("REDIS_URL", "USE_BULLMQ")
         }
         return {**inherited, "COLUMNS": "80", **self.environment, **changes}
 

@@ -27,6 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bullq.dispatch.ids import new_job_id
+from tests.support.inngest_gateway import Gateway
 from tests.support.inngest_runs import Answer, Run, Runs
 
 _LARGEST_EVENT = 3 * 1024 * 1024  # bytes
@@ -54,6 +55,7 @@ class InngestDouble:
         self.delay = 0.0
         """Seconds until it answers anything that it is asked."""
         self.runs = Runs(self._call, speed)
+        self.gateway = Gateway(self._take_functions)
         self._apps: dict[str, list[str]] = {}
         self._http = httpx.AsyncClient(timeout=60)
         self._sockets: list[Any] = []
@@ -61,7 +63,7 @@ class InngestDouble:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[InngestDouble]:
         """Serve on a free port of this machine until the end of the block."""
-        async with serving(self._routes()) as self.url:
+        async with self.gateway.running(), serving(self._routes()) as self.url:
             # The SDK reads all certificates for each client, which takes longer than most tests.
             read_once = patch.object(default, "create_ssl_context", cache(create_ssl_context))
             try:
@@ -78,6 +80,7 @@ class InngestDouble:
                 Route("/e/{key}", self._take_events, methods=["POST"]),
                 Route("/fn/register", self._register, methods=["POST"]),
                 Route("/health", self._health),
+                Route("/v0/connect/start", self.gateway.start, methods=["POST"]),
                 Route("/v1/apps/{app}/functions", self._functions),
                 Route("/v1/runs/{run}", self._cancel, methods=["DELETE"]),
             ]
@@ -144,13 +147,17 @@ class InngestDouble:
                 if len(fields) != _LEAST_CRON_FIELDS:
                     error = "At least one function is invalid"
                     return JSONResponse({"error": error, "status": 400}, 400)
-        for known in self._apps.get(body["appname"], []):
-            self.runs.functions.pop(known, None)
-        self._apps[body["appname"]] = [function["id"] for function in body["functions"]]
-        self.runs.functions |= {function["id"]: function for function in body["functions"]}
+        self._take_functions(body["appname"], body["functions"])
         return JSONResponse(
             {"ok": True, "modified": True, "sync_id": new_job_id(), "app_id": new_job_id()}
         )
+
+    def _take_functions(self, app: str, functions: list[dict[str, Any]]) -> None:
+        """Know these functions of an application, in place of those known before."""
+        for known in self._apps.get(app, []):
+            self.runs.functions.pop(known, None)
+        self._apps[app] = [function["id"] for function in functions]
+        self.runs.functions |= {function["id"]: function for function in functions}
 
     async def _health(self, _: Request) -> Response:
         await asyncio.sleep(self.delay)
@@ -176,6 +183,8 @@ class InngestDouble:
     # --- requests to the endpoint
 
     async def _call(self, url: str, headers: dict[str, str], body: dict[str, Any]) -> Answer:
+        if url.startswith("wss:"):
+            return await self.gateway.call(url, headers, body)
         content = json.dumps(body).encode()
         if self.signing_key is not None:
             headers = {**headers, "x-inngest-signature": sign(content, self.signing_key)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from bullq.jobs.job import Job
     from bullq.jobs.registry import JobRegistry
     from bullq.queues.spec import QueueSpec, RateLimit
+
+_sdk_log = logging.getLogger("bullq.inngest.sdk")
+_sdk_log.setLevel(logging.CRITICAL)  # what it has to say is in answers, and told by observers
 
 SharedOf = Callable[["Job[Any, Any]", str], "Shared"]
 """Gives the part of our own store that belongs to a job and its id."""
@@ -129,6 +133,7 @@ class _Client(sdk.Inngest):
             event_key=server.event_key,
             signing_key=server.signing_key,
             is_production=server.production,
+            logger=_sdk_log,
         )
         client._second_key = server.signing_key_fallback
         return client

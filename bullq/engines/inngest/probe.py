@@ -27,6 +27,8 @@ class Readiness:
 
     ready: bool
     reason: str = ""
+    reachable: bool = True
+    """Whether a server has answered."""
     missing: tuple[str, ...] = ()
     """The ids of functions that the server does not know, as `<queue>.<job>`."""
 
@@ -48,7 +50,8 @@ async def probe(
             )
     except (httpx.HTTPError, TimeoutError) as error:
         told = str(error) or f"no answer within {seconds:g} s"
-        return Readiness(ready=False, reason=f"No Inngest server at {server.api_url}: {told}")
+        reason = f"No Inngest server at {server.api_url}: {told}"
+        return Readiness(ready=False, reason=reason, reachable=False)
     if not response.is_success:
         return Readiness(
             ready=False,

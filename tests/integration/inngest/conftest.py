@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,6 +27,7 @@ class Heard(Observer):
     """What an engine has told, in order."""
 
     told: list[tuple[str, str]] = field(default_factory=list)
+    in_trouble: asyncio.Event = field(default_factory=asyncio.Event)
 
     def job_started(self, job: Any) -> None:
         self.told.append(("started", job.id))
@@ -38,6 +40,10 @@ class Heard(Observer):
 
     def job_retried(self, job: Any, reason: str, delay_ms: int) -> None:
         self.told.append(("retried", f"{reason} in {delay_ms} ms"))
+
+    def trouble(self, queue: str, message: str, error: BaseException | None = None) -> None:
+        self.told.append(("trouble", message))
+        self.in_trouble.set()
 
 
 @dataclass
