@@ -24,7 +24,7 @@ DEFAULTS: dict[str, Any] = {
 }
 """What the official client takes where an option is not given; times in ms, drainDelay in s."""
 
-_TAKEN = {
+TAKEN = {
     *DEFAULTS,
     "autorun",
     "backend",
@@ -40,7 +40,7 @@ _TAKEN = {
     "skipVersionCheck",
     "skipWaitingForReady",
 }
-_REMEDIES = {
+REMEDIES = {
     "maxStartedAttempts": "bound the attempts in the jobs' own options",
     "maximumRateLimitDelay": "a limited queue is asked again when its limit ends",
     "schema": "bullq works on Redis and Valkey; keep bullmq.Worker for PostgreSQL",
@@ -110,14 +110,14 @@ def read_options(queue: str, given: Mapping[str, Any]) -> DropInOptions:
 
 def _refuse(given: Mapping[str, Any]) -> None:
     for name, value in given.items():
-        if name in _TAKEN or (name in _REMEDIES and not value):
+        if name in TAKEN or (name in REMEDIES and not value):
             continue
-        if name in _REMEDIES:
+        if name in REMEDIES:
             raise InvalidOptionError(
-                f"The worker's option {name!r} is not supported, leave it out: {_REMEDIES[name]}"
+                f"The worker's option {name!r} is not supported, leave it out: {REMEDIES[name]}"
             )
-        close = difflib.get_close_matches(str(name), _TAKEN, n=1)
-        meant = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(_TAKEN))}"
+        close = difflib.get_close_matches(str(name), TAKEN, n=1)
+        meant = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(TAKEN))}"
         raise InvalidOptionError(f"A worker has no option {name!r}: {meant}")
     if given.get("backend") not in (None, "redis"):
         raise InvalidOptionError(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bullq.errors import InvalidOptionError
-from bullq.worker.dropin.options import read_options
+from bullq.worker.dropin.options import REMEDIES, TAKEN, read_options
 from bullq.worker.wakeup import LONGEST_BLOCK
 
 
@@ -103,3 +105,11 @@ def test_a_queue_has_a_name() -> None:
     name: Any = None
     with pytest.raises(InvalidOptionError, match="A queue's name is text, not None"):
         read_options(name, {})
+
+
+def test_the_page_says_what_becomes_of_every_option() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "drop-in.md").read_text(encoding="utf-8")
+    section = page.partition("## Options")[2].partition("## ")[0]
+    told = set(re.findall(r"`(\w+)", section))
+    assert {*TAKEN, *REMEDIES} <= told
+    assert read_options("q", dict.fromkeys(REMEDIES)).retention == {}
