@@ -148,7 +148,7 @@ def _held(seen: _Seen) -> Iterator[Finding]:
             "paused",
             Level.WARNING,
             "it is paused: no job begins",
-            "Resume it: the dashboard can, and queue(...).control.resume().",
+            f"bullq queues resume {seen.name}",
         )
     if seen.held_for_ms > 0:
         message = f"its rate limit lets the next job begin in {format_ms(seen.held_for_ms)}"
@@ -195,7 +195,7 @@ def _overdue(seen: _Seen) -> Iterator[Finding]:
             "overdue",
             Level.PROBLEM,
             f"{message}, and its workers have not begun it",
-            "Look whether they are busy or hang: their log, and bullq jobs ls --state active.",
+            f"Look whether they hang: bullq jobs ls {seen.name} --state active, and their log.",
         )
 
 

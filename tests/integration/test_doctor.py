@@ -232,7 +232,7 @@ async def test_jobs_that_nobody_works_on_are_a_problem(app: Bullq) -> None:
     assert "2 waiting" in (await of_queue(queue))["jobs"].message
     await queue.control.pause()
     found = await of_queue(queue)
-    assert found["paused"].level is Level.WARNING
+    assert found["paused"].advice == "bullq queues resume default"
     assert "no-worker" not in found  # somebody wants it so
 
 
