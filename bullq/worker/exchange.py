@@ -163,12 +163,13 @@ class Exchange:
         self._is_due = False
         if self._ended is None or self._ended.done():
             return
-        while len(self._calls) < MOST_CALLS and (self._pending or self._is_worth_a_claim()):
+        while len(self._calls) < MOST_CALLS and self._is_worth_a_call():
             self._begin()
 
-    def _is_worth_a_claim(self) -> bool:
-        """Whether to claim now, and not with what is settled next: many small calls cost more."""
-        return self._wanted() >= (self._most if self._calls else 1)
+    def _is_worth_a_call(self) -> bool:
+        """Whether to call now: beside a call that is under way only with as much as one takes."""
+        least = self._most if self._calls else 1
+        return len(self._pending) >= least or self._wanted() >= least
 
     def _wanted(self, at_least: int = 0) -> int:
         if not self.has_free_slot() or self.is_limited:
@@ -178,7 +179,7 @@ class Exchange:
 
     def _begin(self) -> None:
         self.idle.clear()
-        batch = [self._pending.popleft() for _ in range(min(len(self._pending), MOST_PER_CALL))]
+        batch = [self._pending.popleft() for _ in range(min(len(self._pending), self._most))]
         # The end of a job can be what the next one waited for (global concurrency).
         wanted = self._wanted(at_least=1 if batch else 0)
         # Claimed slots count as taken while the call is under way.
