@@ -26,11 +26,14 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
+    ClusterCrossSlotError,
     ClusterDownError,
     MasterDownError,
+    MovedError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -64,6 +67,7 @@ _REFUSALS = (
     OutOfMemoryError,
     ReadOnlyError,
 )
+_ELSEWHERE = ("MOVED ", "ASK ", "CROSSSLOT")  # what a node of a cluster says of keys it has not
 _REFUSAL_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")  # these have no class of their own
 
 
@@ -93,9 +97,12 @@ class Store:
         self._forget_parent()
         return self._shared.here()
 
-    def loose_client(self) -> Any:
-        """Make a redis-py client that no event loop shares; whoever asks for it closes it."""
-        return self._new_client()
+    def loose_client(self, *, blocking: bool = False) -> Any:
+        """Make a redis-py client that no event loop shares; whoever asks for it closes it.
+
+        Where it is for *blocking* reads, its reader sets the deadline.
+        """
+        return self._new_client(blocking=blocking)
 
     def pipelined(self) -> PipelinedConnection:
         """Give the connection for scripts that everything on the running event loop shares."""
@@ -170,6 +177,8 @@ class Store:
                 f"Redis at {self.address} refuses our credentials ({text}). "
                 "Check the user and password in REDIS_URL."
             )
+        if _is_elsewhere(error):
+            return self._elsewhere(text)
         if _is_refusal(error):
             return f"Redis at {self.address} cannot serve now: {text}."
         if isinstance(error, RedisTimeoutError):
@@ -184,6 +193,16 @@ class Store:
             )
         return None
 
+    def _elsewhere(self, text: str) -> str:
+        """Say where a cluster has the keys that this node has not (MOVED slot host:port)."""
+        address = text.rpartition(" ")[2]
+        where = address if ":" in address else "several nodes"
+        return (
+            f"Redis at {self.address} is a node of a cluster, and these keys are at {where}. "
+            "All keys have to be on one node: give their prefix a hash tag, such as "
+            "BULLQ_PREFIX={bull}, and name the node that has it in REDIS_URL."
+        )
+
     def _forget_parent(self) -> None:
         """Open anew after a fork: a child must not write to its parent's sockets."""
         if self._pid != os.getpid():
@@ -191,9 +210,11 @@ class Store:
             self._shared.clear()
             self._pipelined.clear()
 
-    def _new_client(self) -> redis.asyncio.Redis:
+    def _new_client(self, *, blocking: bool = False) -> redis.asyncio.Redis:
         pool = BlockingConnectionPool(
-            max_connections=MAX_CONNECTIONS, timeout=COMMAND_TIMEOUT, **self._async_options()
+            max_connections=MAX_CONNECTIONS,
+            timeout=COMMAND_TIMEOUT,
+            **self._async_options(blocking=blocking),
         )
         return redis.asyncio.Redis.from_pool(pool)
 
@@ -279,10 +300,21 @@ def _address(url: str) -> str:
 
 def _in_doubt(error: Exception) -> bool:
     """Tell whether the command may have been executed: it was sent, and no answer came."""
-    if _is_refusal(error) or isinstance(error, AuthenticationError | AuthorizationError):
+    if (
+        str(error).startswith(_ELSEWHERE)
+        or _is_refusal(error)
+        or isinstance(error, AuthenticationError | AuthorizationError)
+    ):
         return False
     text = str(error)
     return not any(sign in text for sign in ("connecting to", "No connection available"))
+
+
+def _is_elsewhere(error: Exception) -> bool:
+    """Tell whether a node of a cluster answered that it has not got the keys."""
+    return isinstance(error, MovedError | AskError | ClusterCrossSlotError) or str(
+        error
+    ).startswith(_ELSEWHERE)
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -21,6 +21,7 @@ class NodeProcess:
     """One Node process with one version of BullMQ; a thread hands its answers out."""
 
     def __init__(self, package: str, port: int, folder: Path) -> None:
+        self.package = package
         self._errors = (folder / f"{package}.stderr").open("w+b")
         self._process = subprocess.Popen(
             ["node", str(_DRIVER), package, str(port)],

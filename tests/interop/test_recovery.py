@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.conftest import AppFactory
 from tests.interop.bullq_process import SPEC
+from tests.interop.conftest import BOTH_VERSIONS
 from tests.interop.node_side import NodeProcess, NodeSide
 from tests.interop.play import playing
 from tests.support.servers import RedisServer
@@ -15,10 +16,11 @@ from tests.support.workers import running_worker
 SHORT: dict[str, Any] = {"lockDuration": 1000, "stalledInterval": 1000}
 
 
+@BOTH_VERSIONS
 async def test_bullq_finishes_the_job_of_a_killed_node_worker(
     node: NodeSide, make_app: AppFactory, valkey: RedisServer, prefix: str, tmp_path: Path
 ) -> None:
-    doomed = NodeProcess("bullmq", valkey.port, tmp_path)
+    doomed = NodeProcess(node.process.package, valkey.port, tmp_path)
     try:
         await NodeSide(doomed, prefix).work("default", holds=True, **SHORT)
         job_id = await node.add("default", {"result": "taken over"})
@@ -32,6 +34,7 @@ async def test_bullq_finishes_the_job_of_a_killed_node_worker(
     assert (job["attemptsMade"], job["attemptsStarted"], job["stalledCounter"]) == (1, 2, 1)
 
 
+@BOTH_VERSIONS
 async def test_node_finishes_the_job_of_a_killed_bullq_worker(
     node: NodeSide, valkey: RedisServer, prefix: str
 ) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from pydantic import BaseModel
 
-from bullq import Bullq, Job, JobState, Observer, job
+from bullq import Bullq, Job, JobState, Observer, QueueSpec, job
 from bullq.queues.queue import JobQueue
 from tests.conftest import AppFactory
 
@@ -68,6 +70,24 @@ async def test_jobs_are_counted_by_state_and_by_priority(
         JobState.FAILED: 1,
     }
     assert await queue.view.counts_per_priority([0, 2, 7, 9]) == {0: 1, 2: 2, 7: 1, 9: 0}
+
+
+async def test_metrics_count_the_jobs_of_each_minute(
+    make_app: AppFactory, work: Job[Work, None]
+) -> None:
+    app = make_app(work, queues=[QueueSpec(name="default", metrics_for=timedelta(hours=1))])
+    queue = app.queue("default")
+    await work.dispatch_many([Work(), Work(), Work(fails=True)])
+    await app.worker("default", Observer()).run(burst=True)
+    client, key = queue.store.client(), queue.keys.key("metrics:completed")
+    three_minutes_ago = int(await client.hget(key, "prevTS")) - 180_000
+    await client.hset(key, "prevTS", three_minutes_ago)
+    await work.dispatch(Work())
+    await app.worker("default", Observer()).run(burst=True)
+    completed = await queue.view.metrics(JobState.COMPLETED)
+    # The newest minute comes first: as BullMQ counts, all of a gap's jobs are its first minute's.
+    assert (completed.count, completed.points) == (3, [0, 0, 2])
+    assert (await queue.view.metrics(JobState.FAILED)).count == 1
 
 
 async def test_what_is_not_there_reads_as_nothing(queue: JobQueue) -> None:

@@ -14,7 +14,7 @@ _CHILDREN = (
 )
 _PARENT = Ends(queue="parents", id="parent")
 _TOO_EARLY = dict.fromkeys(("5.81", "6.0"), "lets the parent go before its other children")
-_STUCK = dict.fromkeys(("5.81", "6.0"), "leaves the parent waiting for ever")
+_UNATTACHED = dict.fromkeys(("5.81", "6.0"), "does not attach the child")
 
 
 def _family(*children: Branch, **options: Any) -> Branch:
@@ -94,7 +94,7 @@ FLOWS = [
         flowing(Branch("parents", "former", {}, (Branch("default", "first", OK),))),
         to_job("remove_alone", queue="parents", job="former"),
         flowing(_family(Branch("default", "first", OK), Branch("data-sync", "second", OK))),
-        wrong_in=_STUCK,
+        wrong_in=_UNATTACHED,
     ),
     _flow(
         "child removed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from tests.interop.cell import Ends, Phase, Scenario
@@ -78,6 +79,15 @@ JOBS = [
         ),
     ),
     worked("the same id twice", *[(OK, {"jobId": "same"})] * 2),
+    Scenario(
+        "metrics",
+        (
+            Phase(adding((OK, {}), (FAILS, {}), (OK, {})), (Ends(count=2), Ends("failed"))),
+            Phase(adding((OK, {"jobId": "more"})), (Ends(id="more"),)),
+        ),
+        spec={"metrics_for": timedelta(minutes=10)},
+        worker={"metrics": {"maxDataPoints": 10}},
+    ),
     worked("many jobs in order", *[(OK, {})] * 30, count=30),
     worked(
         "many jobs side by side",
