@@ -51,7 +51,8 @@ def _bounded(schema: dict[str, Any]) -> dict[str, Any]:
     members = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
     if len(members) == 1:
         return dict(members[0])
-    return {} if "prefixItems" in schema else schema
+    is_tuple = "prefixItems" in schema or schema.get("maxItems") == 0
+    return {} if is_tuple else schema
 
 
 def _written(value: Any) -> str:

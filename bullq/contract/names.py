@@ -24,7 +24,9 @@ def identifiers(keys: Iterable[str]) -> dict[str, str]:
 
     Where modules have types of one name, the names of the modules tell them apart.
     """
-    spelled = {key: _spellings(key) for key in sorted(keys)}
+    ordered = sorted(keys)
+    paths = Counter(key.partition("-")[0] for key in ordered)
+    spelled = {key: _spellings(key, paths) for key in ordered}
     depths = dict.fromkeys(spelled, 0)
     while clashing := _clashing(spelled, depths):
         for key in clashing:
@@ -47,11 +49,14 @@ def _clashing(spelled: dict[str, list[str]], depths: dict[str, int]) -> list[str
     ]
 
 
-def _spellings(key: str) -> list[str]:
-    """List what a type may be called: its own name, then with ever more of its module's."""
+def _spellings(key: str, paths: Counter[str]) -> list[str]:
+    """List what a type may be called: its own name, then with ever more of its module's.
+
+    Whether it is written or read is said where one of the same path (*paths*) is the other.
+    """
     path, _, mode = key.partition("-")
     *modules, own = [part for part in path.rstrip("_").split("__") if part.strip("_")] or [path]
-    mode = re.sub(r"\W|_", "", mode)
+    mode = re.sub(r"\W|_", "", mode) if paths[path] > 1 else ""
     # A generic's key, as `Box_int_`, is no name that somebody has given.
     name = _joined(own) if path.endswith("_") or not own.isidentifier() else own
     spellings = [name + mode]

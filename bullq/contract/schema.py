@@ -38,7 +38,7 @@ def contract_schema(jobs: Iterable[Job[Any, Any]]) -> dict[str, Any]:
             entry["description"] = text
         queues.setdefault(job.queue, {})[job.name] = entry
     same = _same(definitions)
-    names = identifiers(same.values())
+    names = identifiers(set(same.values()))
     names = {key: names[other] for key, other in same.items()}
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
@@ -118,8 +118,9 @@ def _same(definitions: dict[str, Any]) -> dict[str, str]:
         kinds: dict[str, str] = {}
         found: dict[str, str] = {}
         for key in sorted(definitions, key=lambda key: ("-" in key, key)):
-            kind = json.dumps(_renamed(definitions[key], stands), sort_keys=True)
-            found[key] = kinds.setdefault(kind, key)
+            # A recursive type is alike one that refers to itself in the same places.
+            kind = _renamed(definitions[key], {**stands, key: "itself"})
+            found[key] = kinds.setdefault(json.dumps(kind, sort_keys=True), key)
         if found == stands:
             return stands
         stands = found

@@ -164,12 +164,12 @@ class _Writer:
 
     def _array(self, schema: dict[str, Any], indent: str) -> _Type:
         items = schema.get("items", True)
-        if "prefixItems" not in schema:
+        if "prefixItems" not in schema and schema.get("maxItems") != 0:
             return _Type(f"{self.write(items, indent).inner}[]")
         least = schema.get("minItems", 0)
         places = [
             self.write(place, indent).inner + ("" if number < least else "?")
-            for number, place in enumerate(schema["prefixItems"])
+            for number, place in enumerate(schema.get("prefixItems", ()))
         ]
         if items is not False and schema.get("maxItems") != len(places):
             places.append(f"...{self.write(items, indent).inner}[]")

@@ -10,11 +10,10 @@ from bullq.contract.names import RESERVED, identifiers
     [
         ("Order", "Order"),
         ("Row_v2", "Row_v2"),
-        ("Order-Input", "OrderInput"),
+        ("Order-Input", "Order"),
         ("Box_int_", "BoxInt"),
         ("Box_list_int__", "BoxListInt"),
         ("shop__mail__Order", "Order"),
-        ("shop__mail__Order-Output__1", "OrderOutput1"),
         ("2d", "T2d"),
         ("___", "T"),
         ("Promise", "PromiseModel"),
@@ -35,6 +34,11 @@ def test_modules_tell_types_of_one_name_apart_and_no_more_than_needed() -> None:
         "b__shop__Order": "ShopOrder",
         "b__shop__Item": "Item",
     }
+
+
+def test_what_is_written_and_what_is_read_are_told_apart_where_there_are_both() -> None:
+    keys = ["mail__Order-Input", "mail__Order-Output__2", "Item-Input"]
+    assert list(identifiers(keys).values()) == ["Item", "OrderInput", "OrderOutput2"]
 
 
 def test_no_two_have_one_name_whatever_they_are_called() -> None:

@@ -26,6 +26,10 @@ class Tree(BaseModel):
     children: list[Tree] = []
 
 
+class Leaf(BaseModel):
+    below: list[Leaf]
+
+
 class Opaque:
     """What pydantic knows no schema of."""
 
@@ -127,12 +131,14 @@ def test_a_type_that_is_alike_in_both_modes_is_one_though_another_module_has_its
     one = create_model("Order", __module__="shop.mail", names=(list[str], ...))
     other = create_model("Order", __module__="shop.till", number=(int, ...))
     box = create_model("Box", __module__="shop.mail", inside=(one, ...))
-    jobs = [
+    jobs: list[Job[Any, Any]] = [
         RemoteJob(queue="a", name="one", data=one, result=one),
         RemoteJob(queue="a", name="other", data=other, result=other),
         RemoteJob(queue="a", name="box", data=box, result=box),
+        RemoteJob(queue="a", name="leaf", data=Leaf, result=Leaf),
     ]
-    assert sorted(contract_schema(jobs)["$defs"]) == ["Box", "MailOrder", "TillOrder"]
+    names = ["Box", "Leaf", "MailOrder", "TillOrder"]
+    assert sorted(contract_schema(jobs)["$defs"]) == names
 
 
 @pytest.mark.parametrize("arrange", [list, reversed, lambda jobs: [jobs[1], jobs[0], jobs[2]]])

@@ -43,6 +43,7 @@ def declared(schema: dict[str, Any], **others: Any) -> str:
             {"type": "array", "prefixItems": [{"type": "null"}], "minItems": 1, "items": False},
             "[null]",
         ),
+        ({"type": "array", "maxItems": 0, "minItems": 0}, "[]"),
         ({"type": "object"}, "{ [key: string]: unknown }"),
         ({"type": "object", "additionalProperties": False}, "{ [key: string]: never }"),
         (
