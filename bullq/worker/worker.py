@@ -150,6 +150,10 @@ class Worker:
         if not self._stopping.is_set():
             self._exchange.claim_again()
 
+    def let_go(self, token: str) -> None:
+        """Renew the lock of a job no more: its processor has moved it, which ended the lock."""
+        self._renewal.release(token)
+
     async def ask_for_check(self) -> None:
         """Let the next worker look for stalled jobs at once, not when its time has come."""
         await self._recovery.make_due()

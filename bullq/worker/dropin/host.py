@@ -22,3 +22,6 @@ class Host(Emitter):
     forceClosing: bool  # noqa: N815 - the official name
     backend: Any
     qualifiedName: str  # noqa: N815 - the official name
+
+    def let_go(self, token: str) -> None:
+        """Note that a processor has moved its job itself, and that its lock is no more."""

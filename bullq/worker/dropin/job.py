@@ -44,6 +44,23 @@ class ClaimedJob(OfficialJob):  # type: ignore[misc]  # bullmq ships no types
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return own[name]
 
+    async def moveToDelayed(self, timestamp: int, token: str) -> None:  # noqa: N802 - official
+        """Have the job run again at *timestamp* (ms); raise DelayedError afterwards."""
+        await super().moveToDelayed(timestamp, token)
+        self.queue.let_go(self.token)
+
+    async def moveToWaitingChildren(  # noqa: N802 - official
+        self, token: str, opts: dict[str, Any]
+    ) -> bool | None:
+        """Have the job run again after its children, if any are left; tell whether it has to wait.
+
+        If so, raise WaitingChildrenError afterwards.
+        """
+        waits: bool | None = await super().moveToWaitingChildren(token, opts)
+        if waits:
+            self.queue.let_go(self.token)
+        return waits
+
     async def updateProgress(self, progress: Any) -> None:  # noqa: N802 - the official name
         """Record how far the job is, and tell those who listen to the worker's `progress`."""
         await super().updateProgress(progress)

@@ -65,6 +65,10 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
             processor,
             {**given, "connection": self._store.loose_client(), "autorun": False},
         )
+        if self.blockingRedisConnection is not None:
+            self.bclient = self.blockingRedisConnection.conn = self._store.loose_client(
+                blocking=True
+            )
         Emitter.__init__(self)
         self.opts = {"lockRenewTime": self.opts["lockRenewTime"], **DEFAULTS, **given}
         self.lockManager = HeldLocks(self)
@@ -190,6 +194,11 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
         """Abort the signals of all jobs that run here."""
         for attempt in self.attempts:
             attempt.abort(reason)
+
+    def let_go(self, token: str) -> None:
+        """Renew the lock of a job no more that its processor has moved itself."""
+        if self._core is not None:
+            self._core.let_go(token)
 
     async def waitForJob(self) -> int:  # noqa: N802 - official
         """Wait for the queue's marker, for a caller that takes jobs by getNextJob."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 from typing import Any
 
@@ -90,37 +89,6 @@ async def test_any_connection_of_the_official_client_will_do(
     await client.aclose()
 
 
-async def test_w7_a_listener_that_raises_harms_nobody(bench: Bench) -> None:
-    def broken(*_: Any) -> None:
-        raise LookupError("the listener's own fault")
-
-    async def broken_later(*_: Any) -> None:
-        raise LookupError("the listener's own fault, later")
-
-    async def process(job: bullmq.Job, _token: str) -> str:
-        await job.updateProgress(1)
-        if job.data == {"fails": True}:
-            raise ValueError("no")
-        return "yes"
-
-    worker, events = bench.worker(process)
-    for event in ("active", "progress", "completed", "failed", "error"):
-        worker.on(event, broken)
-    worker.on("completed", broken_later)
-    good, bad = await bench.add(), await bench.add({"fails": True})
-    await events.wait_for("completed")
-    await events.wait_for("failed")
-    errors = await events.wait_for("error", 7)
-
-    assert (await bench.stored(good))["returnvalue"] == '"yes"'
-    assert await bad.isFailed()
-    assert {str(error) for (error,) in errors} == {
-        "the listener's own fault",
-        "the listener's own fault, later",
-    }
-    assert "raised by a listener to 'active' events" in errors[0][0].__notes__
-
-
 async def test_listeners_come_once_and_go(bench: Bench) -> None:
     heard: list[str] = []
     worker, events = bench.worker(idle)
@@ -186,6 +154,34 @@ async def test_a_processor_can_delay_its_job(bench: Bench) -> None:
     assert events.all("failed") == events.all("error") == []
 
 
+async def test_a_job_that_its_processor_has_moved_is_not_taken_for_a_lost_one(
+    bench: Bench,
+) -> None:
+    renewed = asyncio.Event()
+    tidied: list[str] = []
+
+    async def process(job: bullmq.Job, token: str) -> None:
+        if job.name == "other":
+            await renewed.wait()
+            return
+        await job.moveToDelayed(round(time.time() * 1000) + 60_000, token)
+        await renewed.wait()  # such as cleaning up after itself
+        tidied.append(job.id)
+        raise bullmq.DelayedError
+
+    worker, events = bench.worker(process, concurrency=2, lockDuration=400, lockRenewTime=50)
+    job = await bench.add()
+    await events.wait_for("active")
+    await bench.queue.add("other", {})
+    await events.wait_for("locksRenewed", 3)
+    renewed.set()
+    await events.wait_for("completed")
+    await worker.close()
+    assert tidied == [job.id]
+    assert await job.isDelayed()
+    assert events.all("error") == events.all("failed") == []
+
+
 async def test_a_processor_can_wait_for_children(bench: Bench) -> None:
     async def process(job: bullmq.Job, token: str) -> Any:
         if job.name == "child":
@@ -231,75 +227,6 @@ async def test_the_worker_s_own_backoff_strategy_is_asked(bench: Bench) -> None:
     assert [str(error) for error, _ in events.all("error")] == ["no such wait"]
 
 
-async def test_w8_a_plain_function_runs_once_in_a_thread(bench: Bench) -> None:
-    ran: list[Any] = []
-
-    def process(job: bullmq.Job, _token: str) -> str:
-        ran.append((job.data, threading.current_thread() is threading.main_thread()))
-        return "from a thread"
-
-    _, events = bench.worker(process)
-    job = await bench.add({"n": 1}, attempts=3)
-    await events.wait_for("completed")
-    assert ran == [({"n": 1}, False)]
-    assert (await bench.stored(job))["returnvalue"] == '"from a thread"'
-
-
-async def test_w6_a_job_that_raises_cancelled_error_fails_alone(bench: Bench) -> None:
-    async def process(job: bullmq.Job, _token: str) -> None:
-        if job.data["cancels"]:
-            raise asyncio.CancelledError
-
-    _, events = bench.worker(process)
-    cancelled = await bench.add({"cancels": True})
-    await bench.add({"cancels": False})
-    await events.wait_for("completed")
-    assert "cancelled from within" in (await bench.stored(cancelled))["failedReason"]
-
-
-async def test_w12_a_result_that_json_cannot_hold_fails_once_and_says_its_type(
-    bench: Bench,
-) -> None:
-    async def process(_job: bullmq.Job, _token: str) -> object:
-        return {1, 2}
-
-    _, events = bench.worker(process)
-    job = await bench.add(attempts=5)
-    await events.wait_for("failed")
-    assert await job.isFailed()
-    reason = (await bench.stored(job))["failedReason"]
-    assert reason.startswith("the job ran, but JSON cannot hold its result of type 'set'")
-
-
-async def test_w14_a_corrupt_payload_fails_once(bench: Bench) -> None:
-    async def process(job: bullmq.Job, _token: str) -> None:
-        _ = job.data["n"]
-
-    job = await bench.add({"n": 1}, attempts=5, delay=200)
-    await bench.client.hset(f"{bench.base}{job.id}", "data", "{broken")
-    _, events = bench.worker(process)
-    await events.wait_for("failed")
-    assert await job.isFailed()
-    assert (await bench.stored(job))["failedReason"].startswith("the job's field 'data' is no JSON")
-
-
-async def test_w5_no_two_jobs_share_a_token(bench: Bench) -> None:
-    tokens: set[str] = set()
-    together = asyncio.Event()
-
-    async def process(_job: bullmq.Job, token: str) -> None:
-        tokens.add(token)
-        if len(tokens) == 4:
-            together.set()
-        await together.wait()
-
-    for _ in range(4):
-        await bench.add()
-    _, events = bench.worker(process, concurrency=4)
-    await events.wait_for("completed", 4)
-    assert len(tokens) == 4
-
-
 async def test_finished_jobs_are_kept_as_the_worker_says_unless_they_say_themselves(
     bench: Bench,
 ) -> None:
@@ -319,19 +246,6 @@ async def test_finished_jobs_are_kept_as_the_worker_says_unless_they_say_themsel
     assert [await job.isFailed() for job in failures] == [False, False, True]
     assert await bench.client.hget(f"{bench.base}metrics:completed", "count") == "2"
     assert await bench.client.hget(f"{bench.base}metrics:failed", "count") == "3"
-
-
-async def test_w2_a_rate_limit_is_kept_and_wasted_no_time_on(bench: Bench) -> None:
-    began: list[float] = []
-
-    async def process(_job: bullmq.Job, _token: str) -> None:
-        began.append(time.monotonic())
-
-    for _ in range(5):
-        await bench.add()
-    _, events = bench.worker(process, limiter={"max": 2, "duration": 300})
-    await events.wait_for("completed", 5)
-    assert 0.55 < began[-1] - began[0] < 1.5
 
 
 async def test_a_signal_aborts_the_jobs_that_heed_it(bench: Bench) -> None:
@@ -357,16 +271,6 @@ async def test_a_signal_aborts_the_jobs_that_heed_it(bench: Bench) -> None:
     assert [str(error) for _, error in failed[1:]] == ["all of you"] * 2
     assert isinstance(error, bullmq.AbortError)
     assert worker.lockManager.get_active_job_count() == 0
-
-
-async def test_w20_dashboards_see_the_worker_and_who_ran_a_job(bench: Bench) -> None:
-    _, events = bench.worker(idle, name="mine")
-    job = await bench.add()
-    await events.wait_for("completed")
-    assert (await bench.stored(job))["pb"] == "mine"
-    names = [client["name"] for client in await bench.client.client_list()]
-    [name] = [name for name in names if name.startswith(bench.base.split(":", maxsplit=1)[0])]
-    assert name.endswith(":cQ==:w:mine")  # the queue's name in base64
 
 
 async def test_a_schedule_goes_on(bench: Bench) -> None:

@@ -146,6 +146,21 @@ async def test_jobs_can_be_taken_by_hand(bench: Bench) -> None:
         assert await waiting is None
 
 
+async def test_w1_who_takes_jobs_by_hand_can_wait_longer_than_a_command_may_take(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.3)
+    worker, _ = bench.worker(None, drainDelay=1)
+    assert await worker.getNextJob("my token") is None
+    waiting = asyncio.create_task(worker.getNextJob("my token"))
+    done, _ = await asyncio.wait([waiting], timeout=0.6)
+    assert not done
+    added = await bench.add()
+    async with asyncio.timeout(2):
+        job = await waiting
+    assert job.id == added.id
+
+
 async def test_it_runs_when_it_is_told_to(bench: Bench) -> None:
     worker, events = bench.worker(idle, autorun=False)
     job = await bench.add()
