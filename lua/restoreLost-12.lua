@@ -21,17 +21,19 @@
 
   Returns the ids of the jobs that were restored.
 ]]
-local WAIT, PAUSED, ACTIVE, PRIORITIZED = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local WAIT, PRIORITIZED = KEYS[1], KEYS[4]
+local LISTS = {WAIT, KEYS[2], KEYS[3]}
+local SETS = {PRIORITIZED, KEYS[5], KEYS[6], KEYS[7], KEYS[8]}
 local MARKER, META, EVENTS, BASE = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 
 local function isKnown(id)
-  for _, list in ipairs({WAIT, PAUSED, ACTIVE}) do
+  for _, list in ipairs(LISTS) do
     if redis.call("LPOS", list, id) then
       return true
     end
   end
-  for index = 4, 8 do
-    if redis.call("ZSCORE", KEYS[index], id) then
+  for _, set in ipairs(SETS) do
+    if redis.call("ZSCORE", set, id) then
       return true
     end
   end
