@@ -31,6 +31,7 @@
                failed  true where the pause counts as a failed attempt
                sent    how many events the job has seen, where it waits for one, or absent; with
                        more than that it goes back to 'wait'
+             A job in 'delayed' has its due time in 'parked', and 'waits' where an event wakes it.
 
   Returns one answer per record: 0, a negative number when refused, a text '=' and the effect's
   recorded result, or '!' and an error's text.
@@ -87,11 +88,14 @@ function park.delayed(job, jobKey)
       due = at
     end
   end
+  if job.sent and (redis.call("HGET", jobKey, "sent") or "0") ~= text(job.sent) then
+    return back(job, jobKey)
+  end
+  redis.call("HSET", jobKey, "parked", text(due))
   if job.sent then
-    if (redis.call("HGET", jobKey, "sent") or "0") ~= text(job.sent) then
-      return back(job, jobKey)
-    end
-    redis.call("HSET", jobKey, "waits", text(due))
+    redis.call("HSET", jobKey, "waits", 1)
+  else
+    redis.call("HDEL", jobKey, "waits")
   end
   return moveToDelayed(
     {MARKER, ACTIVE, PRIORITIZED, DELAYED, jobKey, EVENTS, META, STALLED, WAIT, LIMITER, PC},

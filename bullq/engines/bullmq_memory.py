@@ -49,11 +49,17 @@ class BullmqMemory(Memory):
         self._queue = queue
         self._record = record
         self._token = token
+        # A step that finishes after a crash was not its cause: stalls count anew from here.
+        self._forgive = {"stc": "0"} if record.stalled_count else {}
         self._began = time.monotonic()
 
     def now_ms(self) -> int:
         """Give the time by Redis' clock: when the job was claimed, and what has passed since."""
         return self._record.processed_on + int((time.monotonic() - self._began) * 1000)
+
+    def is_over(self, until_ms: int) -> bool:
+        """Tell whether a time has come, or somebody has promoted the job that waited for it."""
+        return until_ms <= max(self.now_ms(), self._promoted_ms)
 
     def wait_ms(self, error: BaseException, attempts_made: int) -> int | None:
         """Give the wait after a failed attempt, by the job's own backoff."""
@@ -61,9 +67,9 @@ class BullmqMemory(Memory):
 
     async def record(self, entries: Mapping[str, str]) -> None:
         """Put memo entries on record."""
-        await self._write(
-            StepRecord(job_id=self._record.id, token=self._token, fields=_fields(entries))
-        )
+        fields = _fields(entries) | self._forgive
+        await self._write(StepRecord(job_id=self._record.id, token=self._token, fields=fields))
+        self._forgive = {}
 
     async def sleep(self, milliseconds: int) -> None:
         """Pause in place."""
@@ -140,6 +146,12 @@ class BullmqMemory(Memory):
                 writing.cancel()
                 raise
             writing.result()
+
+    @property
+    def _promoted_ms(self) -> int:
+        """Until when the job was to wait, where it was taken out of 'delayed' before; else 0."""
+        parked = int(self._record.fields.get("parked", 0))
+        return parked if parked > self._record.processed_on else 0
 
     @property
     def _sent(self) -> int:

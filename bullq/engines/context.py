@@ -21,7 +21,13 @@ from bullq.engines.calls import InThread, call, encode, result_type, to_thread
 from bullq.engines.engine import Call, Child, Interrupt, Step, Steps
 from bullq.errors import StepMisuse
 from bullq.jobs.context import Context
-from bullq.jobs.limits import MOST_STEPS, check_payload
+from bullq.jobs.limits import (
+    MOST_STATE_BYTES,
+    MOST_STEPS,
+    check_payload,
+    format_bytes,
+    size_of,
+)
 from bullq.jobs.payload import Result
 
 if TYPE_CHECKING:
@@ -83,6 +89,7 @@ class StepContext(Context):
     in_thread: InThread = staticmethod(to_thread)
     _line: _Line | None = None
     _made = 0
+    _state_bytes = 0
     _under_way = 0
 
     @property
@@ -113,7 +120,7 @@ class StepContext(Context):
         async def make(made: Step) -> Any:
             result = self._result_type(made.id, function)
             work = self._call(made, function, args, kwargs, result)
-            return result.decode(await self.steps.run(made, work))
+            return result.decode(self._counted(await self.steps.run(made, work)))
 
         return self._step(step, make)
 
@@ -123,7 +130,7 @@ class StepContext(Context):
         async def make(made: Step) -> Any:
             result = self._result_type(made.id, function)
             work = self._call(made, function, args, kwargs, result)
-            return result.decode(await self.steps.once(made, key, work))
+            return result.decode(self._counted(await self.steps.once(made, key, work)))
 
         return self._step(key, make)
 
@@ -152,7 +159,8 @@ class StepContext(Context):
         """Queue another job and give its result."""
 
         async def make(made: Step) -> Any:
-            return job.result.decode(await self.steps.invoke(made, self._child(made, job, payload)))
+            child = self._child(made, job, payload)
+            return job.result.decode(self._counted(await self.steps.invoke(made, child)))
 
         return self._step(step, make)
 
@@ -163,7 +171,7 @@ class StepContext(Context):
 
         async def make(made: Step) -> Any:
             text = await self.steps.wait_for(made, event, timeout_ms)
-            return None if text is None else payload.decode(text)
+            return None if text is None else payload.decode(self._counted(text))
 
         return self._step(step, make)
 
@@ -263,6 +271,16 @@ class StepContext(Context):
             self._under_way -= 1
             if not self._under_way:
                 _reschedule(self.body_deadline, self.loop.time() + self.step_timeout_ms / 1000)
+
+    def _counted(self, text: str) -> str:
+        """Give a step's result, or refuse it where all of them are more than an engine takes."""
+        self._state_bytes += size_of(text)
+        if self._state_bytes > MOST_STATE_BYTES:
+            raise self.refuse(
+                f"The job's steps have given more than {format_bytes(MOST_STATE_BYTES)} in all; "
+                "store what is big elsewhere, and give where it is"
+            )
+        return text
 
     def _result_type(self, step: str, function: Any) -> Result[Any]:
         try:

@@ -36,6 +36,10 @@ class Memory(ABC):
     def now_ms(self) -> int:
         """Give the time by the engine's clock, since the epoch."""
 
+    def is_over(self, until_ms: int) -> bool:
+        """Tell whether a time has come."""
+        return until_ms <= self.now_ms()
+
     @abstractmethod
     def wait_ms(self, error: BaseException, attempts_made: int) -> int | None:
         """Give the wait after a failed attempt, from 1; None where its backoff is not known."""

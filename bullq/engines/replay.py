@@ -75,19 +75,16 @@ class Replay(Steps):
     async def sleep(self, step: Step, milliseconds: int) -> None:
         """Pause, counted from when the step was first made."""
         entry = self.memo.take(step.key)
-        if entry.is_finished:
-            return
-        left_ms = milliseconds if entry.until is None else entry.until - self.memory.now_ms()
-        timer = Timer(step.key, delay_ms=milliseconds, at_ms=entry.until)
-        await self._sleep(step, left_ms, timer)
+        if not entry.is_finished:
+            timer = Timer(step.key, delay_ms=milliseconds, at_ms=entry.until)
+            await self._sleep(step, entry, timer, milliseconds)
 
     async def sleep_until(self, step: Step, at_ms: int) -> None:
         """Pause until *at_ms*."""
         entry = self.memo.take(step.key)
-        if entry.is_finished:
-            return
-        due_ms = entry.until or at_ms
-        await self._sleep(step, due_ms - self.memory.now_ms(), Timer(step.key, at_ms=due_ms))
+        if not entry.is_finished:
+            timer = Timer(step.key, at_ms=entry.until or at_ms)
+            await self._sleep(step, entry, timer, at_ms - self.memory.now_ms())
 
     async def dispatch(self, step: Step, child: Child) -> str:
         """Queue the child and give its id."""
@@ -179,13 +176,14 @@ class Replay(Steps):
             return None
         return self.memory.wait_ms(error, attempts_made)
 
-    async def _sleep(self, step: Step, left_ms: int, timer: Timer) -> None:
+    async def _sleep(self, step: Step, entry: Entry, timer: Timer, left_ms: int) -> None:
         """Sleep in place where it is short, else leave the body."""
-        if left_ms >= self.memory.shortest_pause_ms:
-            raise self._leave(Pause(timers=[timer]))
-        if left_ms > 0:
+        if entry.until is None and left_ms < self.memory.shortest_pause_ms:
             self.memo.go_on()
-            await self.memory.sleep(left_ms)
+            if left_ms > 0:
+                await self.memory.sleep(left_ms)
+        elif not self._is_over(entry):
+            raise self._leave(Pause(timers=[timer]))
         self.memo.note(step.key, result_text("null"))
 
     async def _finish(self, step: Step, text: str) -> None:
@@ -194,7 +192,7 @@ class Replay(Steps):
         self.memo.written()
 
     def _is_over(self, entry: Entry) -> bool:
-        return entry.until is not None and entry.until <= self.memory.now_ms()
+        return entry.until is not None and self.memory.is_over(entry.until)
 
     def _here(self) -> list[Pause]:
         line = _PAUSES.get()

@@ -10,13 +10,16 @@ MOST_PAYLOAD_BYTES = 3 * 1024 * 1024
 MOST_RESULT_BYTES = 4 * 1024 * 1024
 """The JSON of what a step gives."""
 
+MOST_STATE_BYTES = 32 * 1024 * 1024
+"""The results of all steps of one job together."""
+
 MOST_STEPS = 1_000
 """Steps of one job, repeated ids counted each time."""
 
 
 def check_payload(place: str, text: str) -> str:
     """Give *text* (JSON), or raise PayloadError where it is more than an engine takes."""
-    if (size := _size(text)) > MOST_PAYLOAD_BYTES:
+    if (size := size_of(text)) > MOST_PAYLOAD_BYTES:
         raise PayloadError(
             f"{place} sends {format_bytes(size)}, and {format_bytes(MOST_PAYLOAD_BYTES)} is the "
             "most; store it elsewhere and send where it is"
@@ -26,7 +29,7 @@ def check_payload(place: str, text: str) -> str:
 
 def check_result(place: str, text: str) -> str:
     """Give *text* (JSON), or raise ResultError where it is more than an engine takes."""
-    if (size := _size(text)) > MOST_RESULT_BYTES:
+    if (size := size_of(text)) > MOST_RESULT_BYTES:
         raise ResultError(
             f"{place} gave {format_bytes(size)}, and {format_bytes(MOST_RESULT_BYTES)} is the "
             "most; store it elsewhere and give where it is"
@@ -34,8 +37,8 @@ def check_result(place: str, text: str) -> str:
     return text
 
 
-def _size(text: str) -> int:
-    """Count the bytes of *text*, but for one that is short at any rate."""
+def size_of(text: str) -> int:
+    """Count the bytes of *text*; of one that is short at any rate, its characters."""
     return len(text) if len(text) * 4 <= MOST_PAYLOAD_BYTES else len(text.encode())
 
 

@@ -67,6 +67,48 @@ async def test_a_sleeping_job_gives_its_slot_to_another(make_app: AppFactory) ->
     assert recorder.counts["job_retried"] == 0
 
 
+async def test_a_sleeping_job_that_somebody_promotes_wakes(make_app: AppFactory) -> None:
+    @job(queue="one", name="sleepy")
+    async def sleepy(data: Number, ctx: Context) -> str:
+        await ctx.sleep("nap", timedelta(hours=1))
+        await ctx.run("after", int)
+        await ctx.sleep("again", timedelta(hours=1))
+        return "awake"
+
+    app = make_app(sleepy, queues=[ONE])
+    queue = app.queue("one")
+    async with running_worker(app, "one"):
+        receipt = await sleepy.dispatch(Number())
+        await until(queue, receipt.id, "delayed")
+        await (await bullmq.Job.fromId(queue.live, receipt.id)).promote()
+        async with asyncio.timeout(DEADLINE):
+            while "step:again" not in await record(queue, receipt.id):  # noqa: ASYNC110 - same
+                await asyncio.sleep(0.005)
+        await until(queue, receipt.id, "delayed")
+        await (await bullmq.Job.fromId(queue.live, receipt.id)).promote()
+        assert await receipt.result(timeout=5) == "awake"
+
+
+async def test_an_event_ends_no_sleep_beside_its_wait(make_app: AppFactory) -> None:
+    @job(queue="one", name="both")
+    async def both(data: Number, ctx: Context) -> Any:
+        event, _ = await ctx.parallel(
+            lambda: ctx.wait_for("go", "go", timedelta(hours=1)),
+            lambda: ctx.sleep("nap", timedelta(seconds=1.2)),
+        )
+        return event
+
+    app = make_app(both, queues=[ONE])
+    queue = app.queue("one")
+    async with running_worker(app, "one"):
+        receipt = await both.dispatch(Number())
+        began = await until(queue, receipt.id, "delayed")
+        await both.send_event(receipt.id, "go", 3)
+        assert await receipt.result(timeout=5) == 3
+        ended = await record(queue, receipt.id)
+    assert int(ended["finishedOn"]) - int(began["processedOn"]) >= 1_200
+
+
 async def test_an_invoking_job_is_a_parent_as_in_a_flow(make_app: AppFactory) -> None:
     go = asyncio.Event()
 
