@@ -10,7 +10,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 try:
     from opentelemetry import context, propagate, trace
@@ -24,7 +24,10 @@ except ImportError as error:
 
 Attributes: TypeAlias = Mapping[str, "str | int | float | bool | list[str]"]
 
+State = TypeVar("State", bound=str)
+
 QUEUE = "bullmq.queue.name"
+JOBS_STATE = "bullmq.queue.jobs.state"
 OPERATION = "bullmq.queue.operation"
 BULK_COUNT = "bullmq.job.bulk.count"
 BULK_NAMES = "bullmq.job.bulk.names"
@@ -69,6 +72,11 @@ class OpenTelemetry:
         self._metrics: _Metrics | None = None
         if metrics:
             self._metrics = _Metrics(get_meter(meter_name, version or "", meter_provider))
+
+    def record_job_counts(self, queue: str, counts: Mapping[State, int]) -> None:
+        """Gauge how many jobs a queue has in each state: `await app.queue(...).view.counts()`."""
+        if self._metrics is not None:
+            self._metrics.gauge(queue, counts)
 
     def flush(self, timeout_ms: int) -> None:
         """Have the SDK send what it has collected, within *timeout_ms*; blocks meanwhile."""
@@ -188,6 +196,13 @@ class _Metrics:
         self._duration = meter.create_histogram(
             "bullmq.job.duration", "ms", "Job processing duration"
         )
+        self._jobs = meter.create_gauge(
+            "bullmq.queue.jobs", "{jobs}", "Number of jobs in the queue by state"
+        )
+
+    def gauge(self, queue: str, counts: Mapping[State, int]) -> None:
+        for state, count in counts.items():
+            self._jobs.set(count, {QUEUE: queue, JOBS_STATE: str(state)})
 
     def count(self, attributes: Attributes, ran_ms: float) -> None:
         self._counters[str(attributes[JOB_STATE])].add(1, attributes)

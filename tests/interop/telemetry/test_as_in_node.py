@@ -136,6 +136,23 @@ async def test_attempts_are_counted_the_same(both: tuple[Told, Told]) -> None:
     assert counted(python, QUEUES["bullq"]) == wanted
 
 
+async def test_jobs_in_a_queue_are_gauged_the_same(node: NodeProgram, traced: MakeTraced) -> None:
+    here = traced(work)
+    await work.dispatch_many([Number(), Number()])
+    await work.dispatch(Number(), delay=3_600)
+    await node.ask("count", name=QUEUES["bullq"])
+    assert here.app.telemetry is not None
+    here.app.telemetry.record_job_counts(
+        QUEUES["bullq"], await here.app.queue(QUEUES["bullq"]).view.counts()
+    )
+    [wanted] = (await node.told()).metrics
+    [got] = here.told().metrics
+    points = {tuple(point["attributes"].items()): point["count"] for point in wanted["points"]}
+    assert {tuple(point["attributes"].items()): point["count"] for point in got["points"]} == points
+    assert {**got, "points": None} == {**wanted, "points": None}
+    assert sorted(points.values()) == [0, 0, 0, 0, 0, 1, 2]
+
+
 async def test_adding_leaves_the_same_spans(node: NodeProgram, traced: MakeTraced) -> None:
     here = traced(work)
     await work.dispatch(Number())

@@ -63,6 +63,9 @@ const commands = {
   async addBulk({ name, jobs }) {
     return (await queue(name).queue.addBulk(jobs)).map((job) => job.id);
   },
+  async count({ name }) {
+    await queue(name).queue.recordJobCountsMetric();
+  },
   async flow({ tree }) {
     const producer = new FlowProducer(options);
     await producer.add(tree);
