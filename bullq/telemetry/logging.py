@@ -33,6 +33,7 @@ class LoggingObserver(Observer):
         )
         if number > logging.DEBUG:
             self.job_started = super().job_started  # type: ignore[method-assign] # hears nothing
+            self.locks_renewed = super().locks_renewed  # type: ignore[method-assign] # same
 
     def note(self, message: str, **facts: Any) -> None:
         """Log something that is no event of a worker."""
@@ -81,6 +82,10 @@ class LoggingObserver(Observer):
     def job_discarded(self, queue: str, job_id: str) -> None:
         """Log an id without a job."""
         self._log.warning("discarded an id without a job", queue=queue, id=job_id)
+
+    def locks_renewed(self, queue: str, job_ids: list[str]) -> None:
+        """Log locks that were renewed, at debug level."""
+        self._log.debug("locks renewed", queue=queue, ids=", ".join(job_ids))
 
     def jobs_stalled(self, queue: str, job_ids: list[str]) -> None:
         """Log jobs taken back from silent workers."""
