@@ -54,8 +54,10 @@ def test_it_holds_the_embedded_server_for_as_long_as_it_runs(project: Project) -
     wait_until_embedded_is_gone(project.folder)
 
 
-def test_nothing_is_left_of_a_board_that_was_killed(project: Project) -> None:
-    del project.environment["REDIS_URL"]
+@pytest.mark.parametrize("embedded", [False, True])
+def test_nothing_is_left_of_a_board_that_was_killed(project: Project, *, embedded: bool) -> None:
+    if embedded:
+        del project.environment["REDIS_URL"]
     with running_board(project) as board:
         board.process.signal(signal.SIGKILL)
         # Node holds the pipe to us, too: it closes when both have ended.

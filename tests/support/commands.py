@@ -60,6 +60,8 @@ class Process:
 
     def close(self) -> None:
         assert self.process.stdout is not None
+        # Closing would wait for the reader, and the reader for whoever has not ended.
+        assert not self._reader.is_alive(), f"a child of it lives on, and writes:\n{self.output}"
         self.process.stdout.close()
 
     def wait(self) -> int:
