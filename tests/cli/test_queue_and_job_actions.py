@@ -2,103 +2,164 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import redis
+from bullq_cli import app as command_line
 from bullq_cli.exits import ExitCode
 
-from tests.cli.conftest import Send, key
-from tests.support.commands import Project
+from bullq import Observer
+from bullq.app import load_app
+from tests.support.servers import RedisServer
 
 
-def states(project: Project, queue: str = "default") -> dict[str, int]:
-    [found] = [row for row in project.answer("queues", "ls") if row["name"] == queue]
-    names = ("waiting", "active", "delayed", "failed", "completed")
-    return {name: found[name] for name in names if found[name]}
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_a_queue_is_paused_and_resumed(project: Project) -> None:
-    done = project.run("queues", "pause", "default")
+class Commands:
+    """The commands of an application, in this process: starting one takes a second each time."""
+
+    def __init__(self, output: pytest.CaptureFixture[str], prefix: str) -> None:
+        self._output = output
+        self.prefix = prefix
+
+    def run(self, *words: str) -> Done:
+        code = command_line.run(list(words))
+        return Done(code, *self._output.readouterr())
+
+    def answer(self, *words: str) -> Any:
+        """Run a command that succeeds, and read its JSON."""
+        done = self.run(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def dispatch(self, name: str, *options: str) -> str:
+        return str(self.answer("dispatch", name, *options)["id"])
+
+    def work(self) -> None:
+        """Run all that waits."""
+
+        async def burst() -> None:
+            application = load_app()
+            await application.worker("default", Observer()).run(burst=True)
+            await application.aclose()
+
+        asyncio.run(burst())
+
+    def states(self) -> dict[str, int]:
+        [found] = [row for row in self.answer("queues", "ls") if row["name"] == "default"]
+        names = ("waiting", "active", "delayed", "failed", "completed")
+        return {name: found[name] for name in names if found[name]}
+
+    def key(self, name: str) -> str:
+        return f"{self.prefix}:{name}"
+
+
+@pytest.fixture
+def bullq(
+    valkey: RedisServer,
+    prefix: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Commands:
+    for name, value in {
+        "REDIS_URL": valkey.url,
+        "BULLQ_PREFIX": prefix,
+        "BULLQ_APP": "tests.cli.services",
+    }.items():
+        monkeypatch.setenv(name, value)
+    # It would end the tests' process for the sake of threads that are not its own.
+    monkeypatch.setattr(command_line, "_leave_threads", lambda code: None)
+    return Commands(capsys, prefix)
+
+
+def test_a_queue_is_paused_and_resumed(bullq: Commands) -> None:
+    done = bullq.run("queues", "pause", "default")
     assert (done.returncode, done.stdout) == (0, "paused default; running jobs go on\n")
-    [default, *_] = project.answer("queues", "ls")
+    [default, *_] = bullq.answer("queues", "ls")
     assert default["paused"]
-    assert project.answer("queues", "resume", "default") == {"queue": "default", "paused": False}
+    assert bullq.answer("queues", "resume", "default") == {"queue": "default", "paused": False}
 
 
 def test_a_queue_shared_with_an_old_client_is_resumed_by_force_alone(
-    project: Project, database: redis.Redis
+    bullq: Commands, database: redis.Redis
 ) -> None:
-    database.lpush(key(project, "default:paused"), "job-1")
-    refused = project.run("queues", "resume", "default")
+    database.lpush(bullq.key("default:paused"), "job-1")
+    refused = bullq.run("queues", "resume", "default")
     assert refused.returncode == ExitCode.FAILED
     assert "shared with a client of BullMQ 5 (1 jobs in its list 'paused')" in refused.stderr
-    assert project.run("queues", "resume", "default", "--force").returncode == 0
-    assert database.lrange(key(project, "default:wait"), 0, -1) == ["job-1"]
+    assert bullq.run("queues", "resume", "default", "--force").returncode == 0
+    assert database.lrange(bullq.key("default:wait"), 0, -1) == ["job-1"]
 
 
-def test_failed_jobs_are_retried_all_or_one_by_its_id(project: Project, send: Send) -> None:
-    ids = [send("fail") for _ in range(2)]
-    project.run("worker", "--queue", "default", "--burst")
-    assert project.answer("jobs", "retry", ids[0], "--reset-attempts") == {
+def test_failed_jobs_are_retried_all_or_one_by_its_id(bullq: Commands) -> None:
+    ids = [bullq.dispatch("fail") for _ in range(2)]
+    bullq.work()
+    assert bullq.answer("jobs", "retry", ids[0], "--reset-attempts") == {
         "queue": "default",
         "id": ids[0],
         "done": "waits again",
     }
-    assert states(project) == {"waiting": 1, "failed": 1}
-    done = project.run("queues", "retry", "default")
+    assert bullq.states() == {"waiting": 1, "failed": 1}
+    done = bullq.run("queues", "retry", "default")
     assert done.stdout == "1 jobs of default wait again\n"
-    assert states(project) == {"waiting": 2}
-    again = project.run("jobs", "retry", f"default/{ids[0]}")
+    assert bullq.states() == {"waiting": 2}
+    again = bullq.run("jobs", "retry", f"default/{ids[0]}")
     assert again.returncode == ExitCode.FAILED
     assert "cannot be retried: it is not failed" in again.stderr
 
 
-def test_delayed_jobs_are_promoted_all_or_one(project: Project) -> None:
-    ids = [project.answer("dispatch", "hello", "--delay", "1h")["id"] for _ in range(3)]
-    assert project.answer("jobs", "promote", ids[0])["done"] == "waits now"
-    assert project.answer("queues", "promote", "default") == {"queue": "default", "promoted": 2}
-    assert states(project) == {"waiting": 3}
+def test_delayed_jobs_are_promoted_all_or_one(bullq: Commands) -> None:
+    ids = [bullq.dispatch("hello", "--delay", "1h") for _ in range(3)]
+    assert bullq.answer("jobs", "promote", ids[0])["done"] == "waits now"
+    assert bullq.answer("queues", "promote", "default") == {"queue": "default", "promoted": 2}
+    assert bullq.states() == {"waiting": 3}
 
 
-def test_jobs_are_removed_drained_and_cleaned(project: Project, send: Send) -> None:
-    removed, _, _ = (send("hello") for _ in range(3))
-    project.run("dispatch", "hello", "--delay", "1h")
-    assert project.run("jobs", "remove", removed).stdout == f"default/{removed} removed\n"
-    assert project.answer("queues", "drain", "default")["removed"] == 2
-    assert project.answer("queues", "drain", "default", "--delayed")["removed"] == 1
-    send("hello")
-    project.run("worker", "--queue", "default", "--burst")
-    old = project.answer("queues", "clean", "default", "--older-than", "1h")
+def test_jobs_are_removed_drained_and_cleaned(bullq: Commands) -> None:
+    removed, _, _ = (bullq.dispatch("hello") for _ in range(3))
+    bullq.dispatch("hello", "--delay", "1h")
+    assert bullq.run("jobs", "remove", removed).stdout == f"default/{removed} removed\n"
+    assert bullq.answer("queues", "drain", "default")["removed"] == 2
+    assert bullq.answer("queues", "drain", "default", "--delayed")["removed"] == 1
+    bullq.dispatch("hello")
+    bullq.work()
+    old = bullq.answer("queues", "clean", "default", "--older-than", "1h")
     assert old == {"queue": "default", "state": "completed", "removed": 0}
-    done = project.run("queues", "clean", "default", "--limit", "5")
+    done = bullq.run("queues", "clean", "default", "--limit", "5")
     assert done.stdout == "cleaned default: 1 completed jobs removed\n"
 
 
-def test_a_job_that_no_list_knows_of_is_rescued(
-    project: Project, send: Send, database: redis.Redis
-) -> None:
-    lost = send("hello")
-    database.delete(key(project, "default:wait"))
-    assert project.answer("queues", "rescue", "default") == {"queue": "default", "rescued": [lost]}
-    assert states(project) == {"waiting": 1}
+def test_a_job_that_no_list_knows_of_is_rescued(bullq: Commands, database: redis.Redis) -> None:
+    lost = bullq.dispatch("hello")
+    database.delete(bullq.key("default:wait"))
+    assert bullq.answer("queues", "rescue", "default") == {"queue": "default", "rescued": [lost]}
+    assert bullq.states() == {"waiting": 1}
 
 
 def test_a_queue_is_obliterated_by_those_who_mean_it(
-    project: Project, send: Send, database: redis.Redis
+    bullq: Commands, database: redis.Redis
 ) -> None:
-    send("hello")
-    asked = project.run("queues", "obliterate", "default")
+    bullq.dispatch("hello")
+    asked = bullq.run("queues", "obliterate", "default")
     assert asked.returncode == ExitCode.WRONG_INPUT
     assert "bullq queues obliterate default --yes" in asked.stderr
-    assert states(project) == {"waiting": 1}
-    assert project.run("queues", "obliterate", "default", "--yes").stdout == "obliterated default\n"
-    assert database.keys(key(project, "default:*")) == []
+    assert bullq.states() == {"waiting": 1}
+    assert bullq.run("queues", "obliterate", "default", "--yes").stdout == "obliterated default\n"
+    assert database.keys(bullq.key("default:*")) == []
 
 
-def test_events_are_printed_until_nothing_happens(project: Project, send: Send) -> None:
-    job_id = send("hello")
-    done = project.run("queues", "events", "default", "--since", "0", "--quiet-for", "100ms")
+def test_events_are_printed_until_nothing_happens(bullq: Commands) -> None:
+    job_id = bullq.dispatch("hello")
+    done = bullq.run("queues", "events", "default", "--since", "0", "--quiet-for", "100ms")
     assert [line.split()[1:3] for line in done.stdout.splitlines()] == [
         ["added", job_id],
         ["waiting", job_id],
@@ -106,15 +167,15 @@ def test_events_are_printed_until_nothing_happens(project: Project, send: Send) 
 
 
 @pytest.mark.parametrize("action", ["retry", "promote", "remove"])
-def test_a_job_that_is_not_there_is_told(project: Project, action: str) -> None:
-    done = project.run("jobs", action, "nowhere")
+def test_a_job_that_is_not_there_is_told(bullq: Commands, action: str) -> None:
+    done = bullq.run("jobs", action, "nowhere")
     assert done.returncode == ExitCode.NOT_FOUND
     assert done.stderr.startswith("error: No job has the id 'nowhere' on default,")
 
 
-def test_an_id_that_several_queues_have_is_asked_about(project: Project, database: Any) -> None:
+def test_an_id_that_several_queues_have_is_asked_about(bullq: Commands, database: Any) -> None:
     for queue in ("default", "data-sync"):
-        database.hset(key(project, f"{queue}:twin"), mapping={"name": "hello", "data": "{}"})
-    done = project.run("jobs", "remove", "twin")
+        database.hset(bullq.key(f"{queue}:twin"), mapping={"name": "hello", "data": "{}"})
+    done = bullq.run("jobs", "remove", "twin")
     assert done.returncode == ExitCode.WRONG_INPUT
     assert "say which: default/twin, data-sync/twin" in done.stderr
