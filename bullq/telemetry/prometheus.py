@@ -27,46 +27,31 @@ class PrometheusObserver(Observer):
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         where = REGISTRY if registry is None else registry
-        self._attempts = Counter(
-            "bullq_attempts_total",
-            "Attempts of jobs that have ended, by how.",
-            (*JOB, "outcome"),
-            registry=where,
-        )
-        self._seconds = Histogram(
-            "bullq_job_seconds", "How long attempts ran.", JOB, buckets=_RUN_BUCKETS, registry=where
-        )
-        self._pickup = Histogram(
-            "bullq_pickup_seconds",
-            "How long jobs were due before a worker began them.",
-            JOB,
-            buckets=_PICKUP_BUCKETS,
-            registry=where,
-        )
-        self._running = Gauge(
-            "bullq_jobs_running", "Jobs that run in this process now.", ("queue",), registry=where
-        )
-        self._stalled = Counter(
-            "bullq_jobs_stalled_total",
-            "Jobs taken back from workers that had gone silent.",
-            ("queue",),
-            registry=where,
-        )
-        self._redis_up = Gauge(
-            "bullq_redis_up", "1 while Redis serves the worker, 0 else.", ("queue",), registry=where
-        )
-        self._outage = Counter(
-            "bullq_redis_outage_seconds_total",
-            "For how long Redis did not serve the worker, of outages that are over.",
-            ("queue",),
-            registry=where,
-        )
-        self._blocked = Counter(
-            "bullq_loop_blocked_total",
-            "How often a job has blocked the event loop.",
-            ("queue",),
-            registry=where,
-        )
+
+        def counter(name: str, what: str, *labels: str) -> Counter:
+            return Counter(name, what, labels, registry=where)
+
+        def gauge(name: str, what: str, *labels: str) -> Gauge:
+            return Gauge(name, what, labels, registry=where)
+
+        def histogram(name: str, what: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(name, what, JOB, buckets=buckets, registry=where)
+
+        ended = "Attempts of jobs that have ended, by how."
+        self._attempts = counter("bullq_attempts_total", ended, *JOB, "outcome")
+        self._seconds = histogram("bullq_job_seconds", "How long attempts ran.", _RUN_BUCKETS)
+        due = "How long jobs were due before a worker began them."
+        self._pickup = histogram("bullq_pickup_seconds", due, _PICKUP_BUCKETS)
+        running = "Jobs that run in this process now."
+        self._running = gauge("bullq_jobs_running", running, "queue")
+        stalled = "Jobs taken back from workers that had gone silent."
+        self._stalled = counter("bullq_jobs_stalled_total", stalled, "queue")
+        serves = "1 while Redis serves the worker, 0 else."
+        self._redis_up = gauge("bullq_redis_up", serves, "queue")
+        outage = "For how long Redis did not serve the worker, of outages that are over."
+        self._outage = counter("bullq_redis_outage_seconds_total", outage, "queue")
+        blocked = "How often a job has blocked the event loop."
+        self._blocked = counter("bullq_loop_blocked_total", blocked, "queue")
         self._begun: defaultdict[str, set[str]] = defaultdict(set)
 
     def worker_started(self, queue: str, worker: str, concurrency: int) -> None:  # noqa: ARG002
