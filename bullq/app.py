@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bullq.dispatch.dispatcher import BullmqDispatcher
 from bullq.dispatch.flows import BullmqFlows
+from bullq.engines.inngest.cron import trigger_of
 from bullq.engines.inngest.server import InngestServer, is_configured
 from bullq.errors import InvalidOptionError, JobDefinitionError, RemoteJobError, SettingsError
 from bullq.jobs.discovery import discover, import_problem
@@ -83,11 +84,14 @@ class Bullq:
     def jobs(self) -> JobRegistry:
         """The application's jobs; raises JobDefinitionError with all that is wrong with them."""
         registry = discover(self._jobs) if isinstance(self._jobs, str) else JobRegistry(self._jobs)
+        registry.recurring_on = self.settings.recurring_on
         problems: list[str] = []
         for job in registry:
             try:
                 check_options(job_options(job, QueueSpec(name=job.queue)))
                 declared_schedule(job)
+                if registry.recurring_on == "inngest":
+                    trigger_of(job)
             except JobDefinitionError as error:
                 problems += error.problems
             except InvalidOptionError as error:

@@ -12,9 +12,13 @@ from bullq.settings import nearest
 
 
 class JobRegistry:
-    """The jobs of one application; refuses two of one name on one queue."""
+    """The jobs of one application; refuses two of one name on one queue.
 
-    def __init__(self, jobs: Iterable[Job[Any, Any]] = ()) -> None:
+    *recurring_on* names the engine that keeps the time of recurring jobs, of all of them.
+    """
+
+    def __init__(self, jobs: Iterable[Job[Any, Any]] = (), *, recurring_on: str = "bullmq") -> None:
+        self.recurring_on = recurring_on
         self._jobs: dict[tuple[str, str], Job[Any, Any]] = {}
         problems: list[str] = []
         for job in jobs:

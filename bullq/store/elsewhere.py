@@ -16,7 +16,7 @@ KEEP_SIGNALS_MS = 30 * 24 * 3_600_000
 KEEP_EFFECTS_MS = 30 * 24 * 3_600_000
 """How long the result of ctx.once is kept, as for jobs of BullMQ (lua/recordSteps-13.lua)."""
 
-_ENDING_KEYS = ("completed", "failed", "events", "meta", "stalled")
+_ENDING_KEYS = ("completed", "failed", "events", "meta")
 
 
 class ElsewhereScripts:
@@ -26,7 +26,7 @@ class ElsewhereScripts:
         self._client = client
         self._keys = keys
         self._begin = scripts.register_script(script("beginElsewhere-1"))
-        self._end = scripts.register_script(script("endElsewhere-6"))
+        self._end = scripts.register_script(script("endElsewhere-5"))
         self._take = scripts.register_script(script("takeSignal-2"))
         self._log = scripts.register_script(official("addLog-2"))
         self._progress = scripts.register_script(official("updateProgress-3"))
@@ -43,7 +43,7 @@ class ElsewhereScripts:
     async def end_elsewhere(
         self, job_id: str, state: str, value: str, *, traces: list[str], attempts: int
     ) -> int:
-        """Record how a job has ended (endElsewhere-6); a negative number is a refusal."""
+        """Record how a job has ended (endElsewhere-5); a negative number is a refusal."""
         answer: Any = await self._end(
             keys=[self._keys.job(job_id), *(self._keys.key(name) for name in _ENDING_KEYS)],
             args=[job_id, state, value, json.dumps(traces), attempts],

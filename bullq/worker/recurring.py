@@ -46,11 +46,15 @@ def declared_schedule(job: Job[Any, Any]) -> Schedule | None:
 
 
 async def keep_schedules(
-    queue: JobQueue, jobs: Iterable[Job[Any, Any]], observer: Observer
+    queue: JobQueue, jobs: Iterable[Job[Any, Any]], observer: Observer, *, here: bool = True
 ) -> None:
-    """Make what the jobs of a queue declare, and remove what they declared before."""
+    """Make what the jobs of a queue declare, and remove what they declared before.
+
+    Where another engine keeps the time (not *here*), all of them are removed: a job that recurs
+    on two engines runs twice.
+    """
     for job in jobs:
-        schedule = declared_schedule(job)
+        schedule = declared_schedule(job) if here else None
         schedule_id = OWN_PREFIX + job.name
         if schedule is None:
             if await remove_schedule(queue, schedule_id):

@@ -173,7 +173,8 @@ class Worker:
         shared = await look_at_clients(self._queue.store, self._queue.keys)
         if shared.warning:
             self._observer.trouble(spec.name, shared.warning)
-        await keep_schedules(self._queue, self._jobs.on(spec.name), self._observer)
+        here = self._jobs.recurring_on == "bullmq"
+        await keep_schedules(self._queue, self._jobs.on(spec.name), self._observer, here=here)
         self._observer.worker_started(spec.name, self.name, self.concurrency)
         self._renewal.start()
         self._loop_watch.start()

@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 _DRAIN_SECONDS = 30.0
 
 
-def run_inngest_worker(
+def run_inngest_worker(  # noqa: PLR0917 - called once
     app: Bullq,
     log: LoggingObserver,
     signals: StopSignals,
-    *,
     name: str | None,
     concurrency: int | None,
     drain_seconds: float | None,

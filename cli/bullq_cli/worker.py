@@ -15,6 +15,9 @@ from bullq_cli.signals import StopSignals, end_with_stdin
 
 if TYPE_CHECKING:
     from bullq.app import Bullq
+    from bullq.telemetry.logging import LoggingObserver
+    from bullq_cli.fleet import Orders
+    from bullq_cli.processes import Children
 
 
 _MOST_AT_ONCE = 10_000
@@ -131,36 +134,24 @@ def worker(
     SIGTERM and Ctrl-C stop it in order: it claims no more jobs, lets running ones end within
     the drain timeout, puts the rest back and exits with 0. A second signal ends it at once.
     """
-    signals = StopSignals()
-    signals.install()
-    if until_stdin_closes:
-        end_with_stdin()
-    if engine is Engine.INNGEST:
-        _check_for_inngest(queue, burst=burst, processes=processes, metrics=metrics)
-    else:
-        _check_queues(queue, every_queue=every_queue)
-    _check_concurrency(concurrency)
-    _check_name(name)
+    signals = _signals(until_stdin_closes=until_stdin_closes)
+    _check_queues(queue, every_queue=every_queue or engine is Engine.INNGEST)
+    _check_engine(engine, queue, burst=burst, processes=processes, metrics=metrics)
+    _check_one(name, concurrency)
     _check_processes(processes, max_jobs, max_memory, alone=not (processes or token_prefix))
     drain_seconds = duration("--drain-timeout", drain_timeout)
-    served = endpoint("--metrics", metrics, processes or 1)
 
-    from bullq.telemetry.hooks import Observers
     from bullq.telemetry.logging import LoggingObserver
-    from bullq_cli.fleet import Orders, run_fleet
-    from bullq_cli.processes import Children, run_processes
+    from bullq_cli.fleet import Orders
+    from bullq_cli.inngest_worker import run_inngest_worker
+    from bullq_cli.processes import Children
 
     app = _load(heartbeat_file)
     style = LogFormat.JSON if to_json else log_format or app.settings.log_format
     signals.to_json = style == LogFormat.JSON
     log = LoggingObserver(LogFormat(style).value, log_level.value)
     if engine is Engine.INNGEST:
-        from bullq_cli.inngest_worker import run_inngest_worker
-
-        run_inngest_worker(
-            app, log, signals, name=name, concurrency=concurrency, drain_seconds=drain_seconds
-        )
-        return
+        return run_inngest_worker(app, log, signals, name, concurrency, drain_seconds)
     orders = Orders(
         queues=_queues(app, None if every_queue else queue),
         concurrency=concurrency,
@@ -171,15 +162,39 @@ def worker(
         max_jobs=max_jobs,
         max_memory=size("--max-memory", max_memory),
         token_prefix=token_prefix,
-        metrics=served,
+        metrics=endpoint("--metrics", metrics, processes or 1),
     )
     log.note(_server(app))
     if processes is None:
-        observer = log if served is None else Observers([log, serve_metrics(served)])
-        run_fleet(app, orders, observer, signals)
-        return
-    logging = ["--log-format", style, "--log-level", log_level, *(["--json"] if to_json else [])]
-    raise typer.Exit(run_processes(app, orders, Children(processes, logging), log, signals))
+        return _run_here(app, orders, log, signals)
+    logging = ["--log-format", style, "--log-level", log_level] + ["--json"] * to_json
+    return _run_below(app, orders, log, signals, Children(processes, logging))
+
+
+def _signals(*, until_stdin_closes: bool) -> StopSignals:
+    """Take the signals over, before anything slow happens."""
+    signals = StopSignals()
+    signals.install()
+    if until_stdin_closes:
+        end_with_stdin()
+    return signals
+
+
+def _run_below(
+    app: Bullq, orders: Orders, log: LoggingObserver, signals: StopSignals, children: Children
+) -> None:
+    from bullq_cli.processes import run_processes
+
+    raise typer.Exit(run_processes(app, orders, children, log, signals))
+
+
+def _run_here(app: Bullq, orders: Orders, log: LoggingObserver, signals: StopSignals) -> None:
+    from bullq.telemetry.hooks import Observers
+    from bullq_cli.fleet import run_fleet
+
+    served = orders.metrics
+    observer = log if served is None else Observers([log, serve_metrics(served)])
+    run_fleet(app, orders, observer, signals)
 
 
 def _queues(app: Bullq, named: list[str] | None) -> list[str]:
@@ -199,9 +214,16 @@ def _check_queues(queue: list[str] | None, *, every_queue: bool) -> None:
         )
 
 
-def _check_for_inngest(
-    queue: list[str] | None, *, burst: bool, processes: int | None, metrics: object
+def _check_engine(
+    engine: Engine,
+    queue: list[str] | None,
+    *,
+    burst: bool,
+    processes: int | None,
+    metrics: object,
 ) -> None:
+    if engine is Engine.BULLMQ:
+        return
     given = {"--queue": queue, "--burst": burst, "--processes": processes, "--metrics": metrics}
     if wrong := [option for option, value in given.items() if value]:
         raise wrong_input(
@@ -210,7 +232,9 @@ def _check_for_inngest(
         )
 
 
-def _check_concurrency(concurrency: int | None) -> None:
+def _check_one(name: str | None, concurrency: int | None) -> None:
+    """Check what makes a worker one of its kind: its name, and how much it runs at once."""
+    _check_name(name)
     if concurrency is not None and not 1 <= concurrency <= _MOST_AT_ONCE:
         raise wrong_input(
             f"--concurrency is a whole number from 1 to {_MOST_AT_ONCE:,}, not {concurrency}."

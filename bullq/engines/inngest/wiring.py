@@ -45,6 +45,6 @@ def functions_of(
         shared_of=shared_of,
         children=Children(EventSender(server), jobs),
         observer=observer,
-        recurring=settings.recurring_on == "inngest",
+        recurring=jobs.recurring_on == "inngest",
         threads=threads,
     )

@@ -9,7 +9,6 @@
     KEYS[3]  failed
     KEYS[4]  events
     KEYS[5]  meta
-    KEYS[6]  stalled, only to be in the queue's slot
 
     ARGV[1]  job id
     ARGV[2]  'completed' | 'failed'
