@@ -44,6 +44,7 @@ from bullq.jobs.remote import RemoteJob
 from bullq.jobs.retry import Backoff
 from bullq.protocol.events import QueueEvent
 from bullq.protocol.states import JobState
+from bullq.queues.schedules import Schedule
 from bullq.queues.spec import Keep, QueueSpec, RateLimit
 from bullq.telemetry.hooks import JobEvent, Observer
 from bullq.worker.dropin.worker import Worker
@@ -80,6 +81,7 @@ __all__ = [
     "ResultGone",
     "ResultTimeout",
     "RetryAfter",
+    "Schedule",
     "SettingsError",
     "StepFailed",
     "StepMisuse",

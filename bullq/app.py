@@ -23,6 +23,7 @@ from bullq.protocol.options import check_options
 from bullq.queues.options import job_options
 from bullq.queues.registry import QueueRegistry
 from bullq.queues.spec import QueueSpec
+from bullq.queues.timetable import Timetable
 from bullq.settings import Settings, load_settings
 from bullq.store.connection import Store
 from bullq.worker.heartbeat import Heartbeat
@@ -78,6 +79,7 @@ class Bullq:
             use_bullmq=self.settings.use_bullmq,
         )
         bind_dispatcher(lambda: self.dispatcher)
+        self.schedules = Timetable(self.queue)
         bind_flows(lambda: self.flows)
 
     @cached_property

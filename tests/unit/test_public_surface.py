@@ -58,6 +58,7 @@ SURFACE = [
     "ResultGone",
     "ResultTimeout",
     "RetryAfter",
+    "Schedule",
     "SettingsError",
     "StepFailed",
     "StepMisuse",
