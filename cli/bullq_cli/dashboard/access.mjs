@@ -84,7 +84,8 @@ function admit(context, seal) {
     const { pathname, searchParams } = new URL(context.req.url);
     searchParams.delete("token");
     const path = pathname.replace(/^\/+/, "/"); // "//host" would lead to another host
-    return context.redirect(searchParams.size ? `${path}?${searchParams}` : path);
+    const query = searchParams.toString();
+    return context.redirect(query ? `${path}?${query}` : path);
   }
   if (context.req.path.startsWith("/api/")) {
     return context.json({ error: "The token is missing or wrong; open the board again." }, 401);
