@@ -36,7 +36,8 @@ class InlineEngine:
                     job.state = "waiting"
                 if job.state == "waiting" and job.id not in self._tasks:
                     self._start(job)
-            if not self._tasks:
+            waiting = sum(not job.ended.is_set() for job in self.store.awaited)
+            if len(self._tasks) <= waiting:
                 return
             changed = asyncio.create_task(self.store.changed.wait())
             await asyncio.wait(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ class InlineJob:
     failure: str | None = None
     waits_for_events: bool = False
     killed: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def is_final(self) -> bool:

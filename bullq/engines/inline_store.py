@@ -25,6 +25,8 @@ class InlineStore:
         self.jobs: dict[str, InlineJob] = {}
         self.effects: dict[tuple[str, str], str] = {}
         self.changed = asyncio.Event()
+        self.awaited: list[InlineJob] = []
+        """Jobs for which running ones wait: time has to pass though these run."""
         self._specs = {spec.name: spec for spec in (*STANDARD_QUEUES, *queues)}
 
     def add(
@@ -80,7 +82,18 @@ class InlineStore:
         if job.state == "active":
             raise ActionRefused(f"The job {job_id} runs; it cannot be removed now")
         del self.jobs[job_id]
+        job.failure = "somebody has removed the job before it ended"
+        job.ended.set()
         self._tell_parent(job)
+
+    async def until_ended(self, job: InlineJob) -> None:
+        """Wait, from inside another job, until a job has ended."""
+        self.awaited.append(job)
+        self.changed.set()
+        try:
+            await job.ended.wait()
+        finally:
+            self.awaited.remove(job)
 
     def delay(self, job: InlineJob, due_ms: int) -> None:
         """Let a job go on at a time."""
@@ -103,6 +116,7 @@ class InlineStore:
     ) -> None:
         """Note how a job has ended."""
         job.state, job.result, job.failure = state, result, failure
+        job.ended.set()
         self.changed.set()
         self._tell_parent(job)
 

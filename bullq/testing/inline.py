@@ -194,8 +194,7 @@ class Inline:
     async def run_to_end(self, record: InlineJob, timeout_ms: int | None) -> None:
         """Let time pass until a job has ended."""
         if self._drives:  # another job waits for it: whoever drives the engine goes on
-            while not record.is_final:
-                await _next_change(self.store)
+            await self.store.until_ended(record)
             return
         end = None if timeout_ms is None else self.store.now_ms + timeout_ms
         await self.settle()
@@ -260,11 +259,6 @@ class InlineDispatcher(Dispatcher):
     def run_sync(self, call: Callable[[], Any]) -> Any:
         """Run a coroutine on the engine's loop, from the thread of a sync job."""
         return asyncio.run_coroutine_threadsafe(call(), self.loop).result()
-
-
-async def _next_change(store: InlineStore) -> None:
-    """Wait for the engine's next move without taking its own signal away."""
-    await asyncio.sleep(0) if store.changed.is_set() else await store.changed.wait()
 
 
 def _view(key: str, entry: Entry) -> StepView:
