@@ -20,17 +20,25 @@ from examples.shop.jobs.default.render_invoice_service import render_invoice
 from examples.shop.jobs.default.send_receipt_service import Order, send_receipt
 from tests.conformance.bullmq_bench import BullmqBench
 from tests.conformance.inline_bench import InlineBench
+from tests.conformance.inngest_bench import inngest_bench
 from tests.support.servers import RedisServer
 
 JOBS = (fulfil_order, charge_card, render_invoice, send_receipt)
 
 
-@pytest.fixture(params=["inline", "bullmq"])
-def bench(
-    request: pytest.FixtureRequest, valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> Bench:
+@pytest.fixture(params=["inline", "bullmq", "inngest"])
+async def bench(
+    request: pytest.FixtureRequest,
+    valkey: RedisServer,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Bench]:
     monkeypatch.setattr(bullmq_memory, "SHORTEST_PAUSE_MS", 50)
-    return InlineBench() if request.param == "inline" else BullmqBench(valkey)
+    if request.param == "inngest":
+        async with inngest_bench(valkey.url, prefix) as running:
+            yield running
+    else:
+        yield InlineBench() if request.param == "inline" else BullmqBench(valkey)
 
 
 @pytest.fixture
