@@ -75,6 +75,12 @@ class QueueView:
             fields = await self._store.client().hgetall(self._keys.job(job_id))
         return JobRecord(job_id, fields) if "name" in fields else None
 
+    async def state(self, job_id: str) -> JobState:
+        """Tell the state a job is in; UNKNOWN where there is no such job."""
+        names = "completed failed delayed active wait paused waiting-children prioritized"
+        keys = [self._keys.key(name) for name in names.split()]
+        return JobState(await self._run("getStateV2-8", keys, job_id))
+
     async def jobs(
         self, state: JobState, start: int = 0, stop: int = 99, *, newest_first: bool | None = None
     ) -> list[JobRecord]:

@@ -18,6 +18,7 @@ from bullq.queues.editing import JobEditor
 from bullq.queues.events import read_events
 from bullq.queues.getters import QueueView
 from bullq.queues.steplog import StepLog
+from bullq.queues.trees import MOST_CHILDREN, TreeNode, read_tree
 
 if TYPE_CHECKING:
     from bullq.queues.spec import QueueSpec
@@ -85,6 +86,10 @@ class JobQueue:
     async def introduce(self) -> None:
         """Write which library made the queue, where none has: dashboards read it."""
         await self._adds.introduce()
+
+    async def tree(self, job_id: str, *, depth: int = 10, most: int = MOST_CHILDREN) -> TreeNode:
+        """Read the flow below a job: *depth* levels in all, *most* children of each job."""
+        return await read_tree(self.store, self.keys, job_id, depth=depth, most=most)
 
     def events(
         self, *, since: str | None = None, quiet_for: Duration | None = None

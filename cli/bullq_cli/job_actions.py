@@ -1,9 +1,9 @@
-"""`bullq jobs retry`, `promote`, `remove`: change one job."""
+"""`bullq jobs retry`, `promote`, `remove`, `tree`: change one job, or see what it waits for."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from bullq_cli.session import with_app
 if TYPE_CHECKING:
     from bullq.app import Bullq
     from bullq.queues.editing import JobEditor
+    from bullq.queues.trees import TreeNode
 
 Job = Annotated[
     str, typer.Argument(metavar="ID", help="The job: queue/id, or id to search all queues.")
@@ -75,9 +76,49 @@ def remove(
     _change(job, act, "removed", to_json=to_json)
 
 
+def tree(
+    *,
+    job: Job,
+    depth: Annotated[int, typer.Option(min=1, metavar="N", help="How many levels to show.")] = 10,
+    to_json: Json = False,
+) -> None:
+    """Show a job with its children, and theirs."""
+
+    async def look(application: Bullq) -> TreeNode:
+        queue, job_id = await _found(application, job)
+        return await application.queue(queue).tree(job_id, depth=depth)
+
+    root = with_app(look)
+    if to_json:
+        output.as_json(_facts(root))
+    else:
+        for text in _lines(root):
+            output.line(text)
+
+
+def _lines(node: TreeNode, indent: str = "") -> Iterator[str]:
+    name = node.record.name if node.record else "(its record is gone)"
+    yield f"{indent}{node.queue}/{name} {node.id} {node.state.value}"
+    for child in node.children:
+        yield from _lines(child, f"{indent}  ")
+    if node.unread:
+        yield f"{indent}  and {node.unread:,} more"
+
+
+def _facts(node: TreeNode) -> dict[str, Any]:
+    return {
+        "queue": node.queue,
+        "id": node.id,
+        "name": node.record.name if node.record else None,
+        "state": node.state.value,
+        "children": [_facts(child) for child in node.children],
+        "unread": node.unread,
+    }
+
+
 def add_to(group: typer.Typer) -> None:
     """Make these the commands of a group."""
-    for command in (retry, promote, remove):
+    for command in (retry, promote, remove, tree):
         group.command()(command)
 
 
@@ -87,28 +128,34 @@ def _change(
     """Change the job called so, on the one queue that has it."""
 
     async def session(application: Bullq) -> tuple[str, str]:
-        queues, job_id = places(application, reference)
-        found = [name for name in queues if await application.queue(name).view.job(job_id)]
-        if not found:
-            raise CommandError(
-                f"No job has the id {job_id!r} on {', '.join(queues)}.\n"
-                "It was never queued there, or its record was removed after it ended.\n"
-                f"'bullq jobs ls {queues[0]}' lists the jobs of a queue.",
-                ExitCode.NOT_FOUND,
-                "unknown-id",
-            )
-        if len(found) > 1:
-            choices = ", ".join(f"{name}/{job_id}" for name in found)
-            raise CommandError(
-                f"Several queues have a job {job_id!r}; say which: {choices}",
-                ExitCode.WRONG_INPUT,
-                "usage",
-            )
-        await act(application.queue(found[0]).jobs, job_id)
-        return found[0], job_id
+        queue, job_id = await _found(application, reference)
+        await act(application.queue(queue).jobs, job_id)
+        return queue, job_id
 
     queue, job_id = with_app(session)
     if to_json:
         output.as_json({"queue": queue, "id": job_id, "done": what})
     else:
         output.line(f"{queue}/{job_id} {what}")
+
+
+async def _found(application: Bullq, reference: str) -> tuple[str, str]:
+    """Give the one queue that has the job called so, and the job's id."""
+    queues, job_id = places(application, reference)
+    found = [name for name in queues if await application.queue(name).view.job(job_id)]
+    if not found:
+        raise CommandError(
+            f"No job has the id {job_id!r} on {', '.join(queues)}.\n"
+            "It was never queued there, or its record was removed after it ended.\n"
+            f"'bullq jobs ls {queues[0]}' lists the jobs of a queue.",
+            ExitCode.NOT_FOUND,
+            "unknown-id",
+        )
+    if len(found) > 1:
+        choices = ", ".join(f"{name}/{job_id}" for name in found)
+        raise CommandError(
+            f"Several queues have a job {job_id!r}; say which: {choices}",
+            ExitCode.WRONG_INPUT,
+            "usage",
+        )
+    return found[0], job_id

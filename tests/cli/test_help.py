@@ -45,6 +45,7 @@ def test_all_commands_are_there() -> None:
         "bullq jobs remove",
         "bullq jobs retry",
         "bullq jobs show",
+        "bullq jobs tree",
         "bullq new",
         "bullq queues clean",
         "bullq queues drain",

@@ -179,3 +179,23 @@ def test_an_id_that_several_queues_have_is_asked_about(bullq: Commands, database
     done = bullq.run("jobs", "remove", "twin")
     assert done.returncode == ExitCode.WRONG_INPUT
     assert "say which: default/twin, data-sync/twin" in done.stderr
+
+
+def test_a_flow_is_shown_as_a_tree(bullq: Commands) -> None:
+    async def dispatch() -> None:
+        application = load_app()
+        hello = application.jobs.find("default", "hello")
+        data = hello.payload.decode("{}")
+        children = [hello.flow(data, id=f"child-{number}") for number in (1, 2)]
+        await hello.flow(data, id="parent", children=children).dispatch()
+        await application.aclose()
+
+    asyncio.run(dispatch())
+    done = bullq.run("jobs", "tree", "parent")
+    assert done.stdout.splitlines() == [
+        "default/hello parent waiting-children",
+        "  default/hello child-1 waiting",
+        "  default/hello child-2 waiting",
+    ]
+    shown = bullq.answer("jobs", "tree", "parent", "--depth", "1")
+    assert (shown["state"], shown["children"]) == ("waiting-children", [])

@@ -303,3 +303,26 @@ async def test_children_are_read_by_what_has_become_of_them(app: Bullq, prefix: 
     results = await app.flows.children("books", receipt.id)
     assert isinstance(results, ChildResults)
     assert results.all() == seen.values
+
+
+async def test_a_flow_is_read_as_the_tree_it_is(app: Bullq) -> None:
+    inner = bind.flow(Book(), id="inner", children=[print_page.flow(Page(number=1), id="page")])
+    flow = bind.flow(Book(), id="outer", children=[inner, print_page.flow(TORN, id="torn")])
+    await flow.dispatch()
+    await app.worker("default", Observer()).run(burst=True)
+    await app.queue("default").control.clean()
+    queue = app.queue("books")
+    tree = await queue.tree("outer")
+    assert (tree.id, tree.state, tree.unread) == ("outer", JobState.WAITING, 0)
+    children = {child.id: child for child in tree.children}
+    assert children["torn"].state == JobState.FAILED
+    [page] = children["inner"].children
+    # The record has been cleaned away; the parent knows of it all the same.
+    assert (page.queue, page.id, page.state, page.record) == (
+        *("default", "page"),
+        JobState.UNKNOWN,
+        None,
+    )
+    shallow = await queue.tree("outer", depth=1)
+    assert shallow.children == []
+    assert (await queue.tree("outer", most=1)).unread == 1
