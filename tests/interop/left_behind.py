@@ -8,15 +8,15 @@ from typing import Any
 
 import redis
 
-MOMENTS = ("timestamp", "processedOn", "finishedOn", "prevTS")
+MOMENTS = ("timestamp", "processedOn", "finishedOn", "prevTS", "prevCount")
 """Fields of hashes that say when something happened: present on both sides, never equal."""
 
 SCHEDULED = ("timestamp", "startDate", "endDate", "offset", "prevMillis")
 """The same in schedules, and in the options of their runs."""
 
 
-PASSING = ("marker", "stalled-check", "limiter")
-"""Keys that are there or not by the moment in which a worker stops: wake-up, check, a limit."""
+PASSING = ("marker", "stalled-check", "limiter", "completed:data", "failed:data")
+"""Keys that are there or not by the moment: wake-up, check, a limit, the minute of a metric."""
 
 OWN = ("nrjid", "bullq:children")
 """Fields that one client alone writes, for itself: 5.x in runs of schedules, bullq in parents."""

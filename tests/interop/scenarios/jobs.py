@@ -123,7 +123,8 @@ DEDUPLICATION = [
         "deduplication: keepLastIfActive",
         (
             Phase(
-                adding(({"result": 1, "pause_ms": 300}, _LAST)),
+                # As long as two jobs take to be added, on the busiest of machines.
+                adding(({"result": 1, "pause_ms": 2_000}, _LAST)),
                 (Ends(count=2),),
                 begun=Ends("active"),
                 meanwhile=adding(
