@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bullq.engines.inngest.endpoint import InngestEndpoint
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.5, 30.0  # seconds between attempts while it is not registered
+_FIRST_LOOK = 5.0  # seconds for the first answer of a server
 _INTERVAL = 30.0  # seconds between looks at a server that knows all functions
 
 _log = logging.getLogger("bullq")
@@ -58,7 +59,9 @@ class Registration:
 
     async def look(self) -> Readiness:
         """Give how things stand; the first time, once the server was asked."""
-        await self._asked.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_LOOK):
+                await self._asked.wait()
         return self.readiness
 
     async def _keep(self) -> None:

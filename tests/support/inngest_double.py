@@ -31,7 +31,7 @@ from tests.support.inngest_gateway import Gateway
 from tests.support.inngest_runs import Answer, Run, Runs
 
 _LARGEST_EVENT = 3 * 1024 * 1024  # bytes
-_LEAST_CRON_FIELDS = 5
+_CRON_FIELDS = 5
 _START_DEADLINE = 10.0
 
 
@@ -54,6 +54,8 @@ class InngestDouble:
         self.exchanges: list[dict[str, Any]] = []
         self.delay = 0.0
         """Seconds until it answers anything that it is asked."""
+        self.registers = True
+        """Whether it takes functions; a real one refuses all for one that is invalid."""
         self.runs = Runs(self._call, speed)
         self.gateway = Gateway(self._take_functions)
         self._apps: dict[str, list[str]] = {}
@@ -85,6 +87,11 @@ class InngestDouble:
                 Route("/v1/runs/{run}", self._cancel, methods=["DELETE"]),
             ]
         )
+
+    def forget(self) -> None:
+        """Lose all applications, as a server without a store does at a restart."""
+        self._apps.clear()
+        self.runs.functions.clear()
 
     # --- what a test asks
 
@@ -140,13 +147,16 @@ class InngestDouble:
         if self.signing_key is not None and not self._is_authorized(request, hashed=True):
             return JSONResponse({"error": "unauthorized", "status": 401}, 401)
         body = await request.json()
-        for function in body["functions"]:
-            for trigger in function["triggers"]:
-                cron = trigger.get("cron", "* * * * *").removeprefix("TZ=")
-                fields = [one for one in cron.split() if "/" not in one or one[0] in "*0123456789"]
-                if len(fields) != _LEAST_CRON_FIELDS:
-                    error = "At least one function is invalid"
-                    return JSONResponse({"error": error, "status": 400}, 400)
+        crons = [
+            trigger["cron"].split()
+            for function in body["functions"]
+            for trigger in function["triggers"]
+            if "cron" in trigger
+        ]
+        sizes = {len([part for part in cron if not part.startswith("TZ=")]) for cron in crons}
+        if not self.registers or sizes - {_CRON_FIELDS}:
+            error = "At least one function is invalid"
+            return JSONResponse({"error": error, "status": 400}, 400)
         self._take_functions(body["appname"], body["functions"])
         return JSONResponse(
             {"ok": True, "modified": True, "sync_id": new_job_id(), "app_id": new_job_id()}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bullq.engines.inngest.server import InngestServer
 
 _SHOWN = 5
+_NOT_KNOWN = (401, 403)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +39,9 @@ async def probe(
 ) -> Readiness:
     """Ask the server which of *functions* (`<queue>.<job>`) it knows for this application."""
     seconds = to_ms(deadline) / 1000
-    headers = {}
-    if server.production and server.signing_key is not None:
-        headers["authorization"] = f"Bearer {server.signing_key}"
     try:
-        async with asyncio.timeout(seconds), new_client(server) as client:
-            response = await client.get(
-                f"{server.api_url}/v1/apps/{server.app}/functions",
-                headers=headers,
-                timeout=seconds,
-            )
+        async with asyncio.timeout(seconds):
+            response = await _asked(server, seconds)
     except (httpx.HTTPError, TimeoutError) as error:
         told = str(error) or f"no answer within {seconds:g} s"
         reason = f"No Inngest server at {server.api_url}: {told}"
@@ -69,6 +63,21 @@ async def probe(
         f"what is sent to them would be lost. Register the application {server.app!r}",
         missing=missing,
     )
+
+
+async def _asked(server: InngestServer, seconds: float) -> httpx.Response:
+    """Ask with the key that is good; the second one is while the first is being replaced."""
+    url = f"{server.api_url}/v1/apps/{server.app}/functions"
+    async with new_client(server) as client:
+        response = await client.get(url, headers=_known_by(server.signing_key), timeout=seconds)
+        if response.status_code in _NOT_KNOWN and server.signing_key_fallback is not None:
+            headers = _known_by(server.signing_key_fallback)
+            response = await client.get(url, headers=headers, timeout=seconds)
+        return response
+
+
+def _known_by(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"authorization": f"Bearer {key}"}
 
 
 def _names(response: httpx.Response, app: str) -> set[str]:
