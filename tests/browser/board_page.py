@@ -72,6 +72,11 @@ class BoardPage:
         await self.click("ellipsis-vertical")
         await self.page.get_by_role("menuitem", name=action).click()
 
+    async def begin_job(self) -> None:
+        """Open the form for a new job, and wait until it knows what data the queue's jobs take."""
+        async with self.page.expect_response("**/job-data-schema"):
+            await self.choose("Add job")
+
     async def confirm(self) -> None:
         """Say yes to the question that an action asks, and see it go."""
         question = self.page.get_by_role("alertdialog")
@@ -88,9 +93,12 @@ class BoardPage:
         await self.form.get_by_role("button", name=button, exact=True).click()
         await expect(self.form).to_have_count(0)
 
+    def editor(self, field: str) -> Locator:
+        """Give one of the dialog's editors."""
+        return self.form.locator(f"div:has(> input[name={field}]) .cm-content").last
+
     async def write_json(self, field: str, value: Any) -> None:
         """Replace the text of one of the dialog's editors."""
-        editor = self.form.locator(f"div:has(> input[name={field}]) .cm-content").last
-        await editor.click()
+        await self.editor(field).click()
         await self.page.keyboard.press("Control+A")
         await self.page.keyboard.insert_text(json.dumps(value))

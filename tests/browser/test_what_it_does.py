@@ -123,7 +123,7 @@ async def test_a_paused_queue_rests_until_it_is_resumed(board: BoardPage, app: B
 async def test_an_added_job_runs_with_the_queue_s_own_options(board: BoardPage, app: Bullq) -> None:
     async with running_worker(app, "default") as (_, told):
         await board.open_queue("default")
-        await board.choose("Add job")
+        await board.begin_job()
         await board.form.get_by_label("Job name").fill("greet")
         await board.write_json("jobData", {"name": "Zoë"})
         await board.submit("Add")

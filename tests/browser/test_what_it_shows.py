@@ -129,6 +129,16 @@ async def test_throughput_is_drawn_where_the_queue_counts_its_jobs(
     await expect(throughput.locator("svg path").first).to_be_visible()
 
 
+async def test_the_form_for_a_job_knows_the_data_it_takes(board: BoardPage) -> None:
+    await board.open_queue("parcels")
+    await board.begin_job()
+    await expect(board.editor("jobData")).to_contain_text('"name": "world"')
+    await board.write_json("jobData", {"name": 7})
+    await board.page.locator(".cm-lintRange-error").hover()
+    mistake = board.page.locator(".cm-tooltip")
+    await expect(mistake).to_contain_text("Expected string but received number")
+
+
 async def test_schedules_are_listed_with_their_runs(board: BoardPage, app: Bullq) -> None:
     async with running_worker(app, "scheduled", name=NAME) as (_, told):
         await told.wait_for("job_completed")

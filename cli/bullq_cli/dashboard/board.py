@@ -23,8 +23,9 @@ _STOP_DEADLINE = 5.0  # seconds to end after standard input has closed
 class BoardConfig:
     """What the board shows to whom: the line of JSON that server.mjs reads.
 
-    *redis* has ioredis' options; each of *queues* has a name and defaultJobOptions, for the jobs
-    that are added in the board. *port* 0 takes a free one; *token* None demands none.
+    *redis* has ioredis' options; each of *queues* has a name and, for the jobs that are added in
+    the board, defaultJobOptions and jobDataSchema, which may be None. *port* 0 takes a free one;
+    *token* None demands none.
     """
 
     redis: dict[str, Any]

@@ -132,14 +132,19 @@ def _config(app: Bullq, address: Address, *, read_only: bool) -> BoardConfig:
     from bullq.queues.options import queue_options
     from bullq.store.node import node_options
     from bullq_cli.dashboard.board import BoardConfig
+    from bullq_cli.dashboard.payloads import payload_schemas
 
-    names = app.queues.names
+    schemas = payload_schemas(app.jobs)
     return BoardConfig(
         redis=node_options(app.store.url),
         prefix=app.settings.prefix,
         queues=[
-            {"name": name, "defaultJobOptions": queue_options(app.queues.spec(name))}
-            for name in names
+            {
+                "name": name,
+                "defaultJobOptions": queue_options(app.queues.spec(name)),
+                "jobDataSchema": schemas.get(name),
+            }
+            for name in app.queues.names
         ],
         title="bullq",
         host=address.host,

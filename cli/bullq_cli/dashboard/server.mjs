@@ -65,10 +65,11 @@ function makeBoard(queues, config) {
   const adapter = new HonoAdapter(serveStatic);
   createBullBoard({
     queues: queues.map(
-      (queue) =>
+      (queue, place) =>
         new QueueAdapter(queue, {
           readOnlyMode: config.readOnly,
           description: `prefix ${config.prefix}`,
+          jobDataSchema: config.queues[place].jobDataSchema ?? undefined,
         }),
     ),
     serverAdapter: adapter,
