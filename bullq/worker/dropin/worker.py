@@ -143,7 +143,6 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
                 if task is not None:
                     task.cancel()
         elif self._core is not None:
-            self._core.pause()
             self._core.stop(_FOR_EVER if timeout is None else timedelta(seconds=timeout))
         elif self._main is not None:
             self._main.cancel()  # Redis has not been found yet
@@ -273,13 +272,16 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
             else:
                 return
 
+    def _running_tasks(self) -> set[asyncio.Task[None]]:
+        tasks = (attempt.task for attempt in self.attempts)
+        return {task for task in tasks if task is not None and not task.done()}
+
     async def _wait_for_end(self) -> None:
         """Wait for the processors for as long as they run, and for the rest within a deadline."""
         main = self._main
         if main is None:
             return
-        running = {one.task for one in self.attempts if one.task is not None}
-        while (running := {task for task in running if not task.done()}) and not main.done():
+        while (running := self._running_tasks()) and not main.done():
             await asyncio.wait({main, *running}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait({main}, timeout=_RECORD_DEADLINE)
         if not main.done():  # Redis is away: whoever has these jobs' locks next records them

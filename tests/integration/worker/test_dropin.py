@@ -136,6 +136,7 @@ async def test_an_unrecoverable_error_and_a_discarded_job_are_not_retried(bench:
     await events.wait_for("failed", 2)
     assert [(await bench.stored(job))["failedReason"] for job in jobs] == ["discarded", "no use"]
     assert [await job.isFailed() for job in jobs] == [True, True]
+    assert [(await bench.stored(job))["ats"] for job in jobs] == ["1", "1"]
 
 
 async def test_a_processor_can_delay_its_job(bench: Bench) -> None:
@@ -218,6 +219,8 @@ async def test_the_worker_s_own_backoff_strategy_is_asked(bench: Bench) -> None:
     await events.wait_for("failed", 2)
     broken = await bench.add(attempts=9, backoff={"type": "broken"})
     await events.wait_for("failed", 3)
+    await bench.add(attempts=1, backoff={"type": "own"})
+    await events.wait_for("failed", 4)
     assert asked == [(1, "own", "no", "job"), (2, "own", "no", "job"), (1, "broken", "no", "job")]
     assert await given_up.isFailed()
     assert await broken.isFailed()
@@ -293,3 +296,27 @@ async def test_locks_outlive_their_duration_and_that_is_told(bench: Bench) -> No
     assert renewals[0] == ({"count": 1, "jobIds": [job.id]},)
     gate.set()
     await events.wait_for("completed")
+
+
+async def test_an_idle_queue_is_asked_as_often_as_the_worker_says(bench: Bench) -> None:
+    _, events = bench.worker(idle, drainDelay=0.3)
+    await bench.add()
+    await events.wait_for("completed")
+    began = time.monotonic()
+    async with bench.client.pipeline() as unmarked:  # as added by a client that was cut off
+        unmarked.hset(f"{bench.base}silent", mapping={"name": "job", "data": "{}", "opts": "{}"})
+        unmarked.lpush(f"{bench.base}wait", "silent")
+        await unmarked.execute()
+    await events.wait_for("completed", 2)
+    assert time.monotonic() - began < 2
+
+
+async def test_what_redis_refuses_to_record_is_no_success(bench: Bench) -> None:
+    async def process(job: bullmq.Job, _token: str) -> None:
+        await bench.client.delete(f"{bench.base}{job.id}:lock")
+
+    _, events = bench.worker(process)
+    job = await bench.add()
+    [(error,)] = await events.wait_for("error")
+    assert str(error).startswith(f"could not finish job {job.id}: ")
+    assert events.all("completed") == events.all("failed") == []

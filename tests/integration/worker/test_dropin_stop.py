@@ -11,6 +11,7 @@ import bullmq
 import pytest
 
 from bullq import Worker
+from bullq.worker.worker import Worker as Core
 from tests.support.dropin import DEADLINE, Bench, Events, idle
 from tests.support.servers import RedisServer
 
@@ -39,6 +40,17 @@ async def test_a_paused_worker_takes_no_jobs(bench: Bench) -> None:
     await worker.pause(do_not_wait_active=True)
     await worker.close()
     assert worker.closed
+
+
+async def test_a_worker_can_be_paused_before_it_has_begun(bench: Bench) -> None:
+    worker, events = bench.worker(idle)
+    await worker.pause()
+    await events.wait_for("ready")
+    job = await bench.add()
+    await asyncio.sleep(0.1)  # nothing is told of a job that does not begin
+    assert await job.getState() == "waiting"
+    worker.resume()
+    await events.wait_for("completed")
 
 
 async def test_close_waits_for_running_jobs(bench: Bench) -> None:
@@ -139,11 +151,12 @@ async def test_jobs_can_be_taken_by_hand(bench: Bench) -> None:
     await job.moveToCompleted("by hand", "my token")
     assert (await bench.stored(added))["returnvalue"] == '"by hand"'
     assert await worker.getNextJob("my token") is None
-    waiting = asyncio.create_task(worker.getNextJob("my token"))
-    await asyncio.sleep(0.05)
-    async with asyncio.timeout(2):
-        await worker.close()
-        assert await waiting is None
+    for end in (worker.pause, worker.close):
+        waiting = asyncio.create_task(worker.getNextJob("my token"))
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(2):
+            await end()
+            assert await waiting is None
 
 
 async def test_w1_who_takes_jobs_by_hand_can_wait_longer_than_a_command_may_take(
@@ -172,7 +185,7 @@ async def test_it_runs_when_it_is_told_to(bench: Bench) -> None:
     assert worker.isRunning()
     with pytest.raises(RuntimeError, match="already running"):
         await worker.run()
-    await worker.close()
+    await worker.close(force=True)
     async with asyncio.timeout(2):
         await running
 
@@ -203,6 +216,48 @@ async def test_w17_an_outage_at_the_start_is_told_and_outlasted(own_server: Redi
     assert len(events.all("error")) == 1
     await worker.close()
     await queue.close()
+
+
+async def test_its_loop_begins_anew_after_an_error_that_nobody_foresaw(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, began = Core.run, []
+
+    async def broken_at_first(core: Core) -> None:
+        began.append(core)
+        if len(began) == 1:
+            raise LookupError("unforeseen")
+        await run(core)
+
+    monkeypatch.setattr(Core, "run", broken_at_first)
+    worker, events = bench.worker(idle)
+    await bench.add()
+    await events.wait_for("completed")
+    assert [str(error) for (error,) in events.all("error")] == ["unforeseen"]
+    await worker.close()
+
+
+async def test_an_outcome_that_cannot_be_recorded_does_not_keep_it_from_closing(
+    own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bullq.worker.dropin.worker._RECORD_DEADLINE", 0.3)
+    gate = asyncio.Event()
+
+    async def process(_job: bullmq.Job, _token: str) -> None:
+        await gate.wait()
+
+    worker = Worker("q", process, {"connection": own_server.url})
+    events = Events(worker)
+    queue = bullmq.Queue("q", {"connection": own_server.url})
+    await queue.add("job", {})
+    await events.wait_for("active")
+    await queue.close()
+    own_server.kill()
+    gate.set()
+    async with asyncio.timeout(DEADLINE):
+        await worker.close()
+    assert not worker.isRunning()
+    assert events.all("completed") == []
 
 
 async def test_an_outage_at_the_end_does_not_keep_it_from_closing(own_server: RedisServer) -> None:
