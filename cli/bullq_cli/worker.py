@@ -193,7 +193,8 @@ def _run_here(app: Bullq, orders: Orders, log: LoggingObserver, signals: StopSig
     from bullq_cli.fleet import run_fleet
 
     served = orders.metrics
-    observer = log if served is None else Observers([log, serve_metrics(served)])
+    # What is logged is counted already: who reads a line may read the metrics next.
+    observer = log if served is None else Observers([serve_metrics(served), log])
     run_fleet(app, orders, observer, signals)
 
 
