@@ -87,6 +87,17 @@ def error_text(failed: StepFailed, rounds: int) -> str:
     return json.dumps({"error": error, **({"round": rounds} if rounds else {})})
 
 
+def read_steps(fields: Mapping[str, str]) -> dict[str, Any]:
+    """Give what a job's hash has on record of its steps, by their keys, as plain data."""
+    steps: dict[str, Any] = {}
+    for name in sorted(name for name in fields if name.startswith(PREFIX)):
+        try:
+            steps[name.removeprefix(PREFIX)] = from_json(fields[name])
+        except ValueError:
+            steps[name.removeprefix(PREFIX)] = fields[name]
+    return steps
+
+
 class Memo:
     """The steps of one job: those on record, and those that are to be recorded next.
 

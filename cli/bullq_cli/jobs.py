@@ -158,6 +158,7 @@ def _facts(queue: str, detail: JobDetail) -> dict[str, Any]:
 
     A field that holds what no client writes is None, and said to be a problem.
     """
+    from bullq.engines.memo import read_steps
     from bullq.protocol.record import CorruptRecord
 
     record = detail.record
@@ -181,6 +182,8 @@ def _facts(queue: str, detail: JobDetail) -> dict[str, Any]:
     return {
         **facts,
         "result": None if result is None else _parsed(result),
+        "parked_until_ms": _parsed(record.fields.get("parked", "null")),
+        "steps": read_steps(record.fields),
         "logs": detail.logs,
         "problems": problems,
     }
@@ -206,7 +209,9 @@ def _row(job: dict[str, Any]) -> list[str]:
 
 
 def _show(job: dict[str, Any]) -> None:
-    due = job["state"] == "delayed" and (job["added_ms"] or 0) + (job["delay_ms"] or 0)
+    due = job["state"] == "delayed" and (
+        job["parked_until_ms"] or (job["added_ms"] or 0) + (job["delay_ms"] or 0)
+    )
     lines = {
         "job": f"{job['queue']}/{job['name']}",
         "id": job["id"],
@@ -232,6 +237,8 @@ def _show(job: dict[str, Any]) -> None:
             output.line(f"{name:<10}{value}")
     for problem in job["problems"]:
         output.line(f"problem   {problem}")
+    for key, step in job["steps"].items():
+        output.line(f"step      {key}: {_step(step)}")
     for row in job["logs"]:
         output.line(f"log       {row}")
     traces = job["stacktrace"] or []
@@ -239,6 +246,22 @@ def _show(job: dict[str, Any]) -> None:
         output.line(f"\ntraceback {number} of {len(traces)}")
         for text in entry.rstrip().splitlines():
             output.line(f"  {text}")
+
+
+def _step(step: Any) -> str:
+    """Tell what a step has come to."""
+    if not isinstance(step, dict):
+        return _compact(step)
+    if "result" in step:
+        return _compact(step["result"])
+    if error := step.get("error"):
+        return f"failed: {error['name']}: {error['message']}"
+    parts = {
+        "failed": f"{step['failures']} times" if step.get("failures") else None,
+        "until": _moment(step.get("until")),
+        "waits for the job": step.get("child"),
+    }
+    return ", ".join(f"{name} {value}" for name, value in parts.items() if value) or "begun"
 
 
 def _tries(job: dict[str, Any], between: str) -> str:

@@ -124,3 +124,18 @@ def test_everything_of_a_job_is_shown(project: Project, send: Send) -> None:
     assert "reason    the till is closed" in text
     assert "traceback 1 of 1\n" in text
     assert "GiveUp: the till is closed" in text
+
+
+def test_a_sleeping_job_is_shown_with_its_steps(project: Project) -> None:
+    job_id = project.answer("dispatch", "steps")["id"]
+    project.run("worker", "--queue", "default", "--burst")
+    shown = project.run("jobs", "show", job_id).stdout.splitlines()
+    assert 'step      render: {"pages": 2}' in shown
+    assert "step      burn: failed: GiveUp: toast" in shown
+    [nap] = [line for line in shown if line.startswith("step      cool off: until ")]
+    assert nap.endswith(" (in 1.0 h)")
+    [due] = [line for line in shown if line.startswith("due ")]
+    assert due.endswith(" (in 1.0 h)")
+    facts = project.answer("jobs", "show", job_id)
+    assert facts["steps"]["render"] == {"result": {"pages": 2}}
+    assert facts["parked_until_ms"] == facts["steps"]["cool off"]["until"]
