@@ -132,6 +132,17 @@ class QueueView:
         (count, *_), points, _ = await self._run("getMetrics-2", [key, f"{key}:data"], start, stop)
         return Metrics(int(count or 0), [int(point or 0) for point in points])
 
+    async def workers(self) -> list[str]:
+        """Name the workers that listen to the queue now, in Node and in Python."""
+        mark, plain = self._keys.worker_client_name(""), self._keys.client_name()
+        with self._store.errors():
+            names = [str(one["name"]) for one in await self._store.client().client_list()]
+        return sorted(
+            name.removeprefix(mark) or "unnamed" if name.startswith(mark) else "unnamed"
+            for name in names
+            if name.startswith(mark) or name == plain
+        )
+
     async def settings(self) -> dict[str, str]:
         """Give what clients have set for the queue: concurrency, max, duration, paused, version."""
         with self._store.errors():

@@ -47,16 +47,7 @@ async def overview(queue: JobQueue) -> QueueOverview:
 
 async def worker_names(queue: JobQueue) -> list[str]:
     """Name the workers that listen to a queue now, in Node and in Python."""
-    mark = queue.keys.worker_client_name("")
-    plain = queue.keys.client_name()
-    with queue.store.errors():
-        clients = await queue.store.client().client_list()
-    names = [str(client["name"]) for client in clients]
-    return sorted(
-        name.removeprefix(mark) or "unnamed" if name.startswith(mark) else "unnamed"
-        for name in names
-        if name.startswith(mark) or name == plain
-    )
+    return await queue.view.workers()
 
 
 async def list_jobs(queue: JobQueue, states: list[JobState], limit: int) -> list[JobDetail]:

@@ -175,6 +175,58 @@ def obliterate(
     _tell(to_json, f"obliterated {queue}", queue=queue, obliterated=True)
 
 
+def limit(
+    *,
+    queue: Queue,
+    concurrency: Annotated[
+        str | None,
+        typer.Option(metavar="N|none", help="How many jobs all workers together run at once."),
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N/DURATION|none", help="How many jobs begin in that time, as 100/1m."
+        ),
+    ] = None,
+    to_json: Json = False,
+) -> None:
+    """Limit what all workers of a queue do together.
+
+    Without options it shows the limits.
+    """
+    jobs, per = _rate(rate)
+
+    async def act(live: JobQueue) -> tuple[int | None, Any]:
+        if concurrency is not None:
+            await live.control.set_concurrency(_count("--concurrency", concurrency))
+        if rate is not None:
+            await live.control.set_rate_limit(jobs, per=per)
+        return await live.control.concurrency(), await live.control.rate_limit()
+
+    at_once, limited = _on(queue, act)
+    said = f"{at_once} at once" if at_once else "any number at once"
+    if limited:
+        said += f", {limited.max:,} per {limited.per_ms / 1000:g} s"
+    given = {"max": limited.max, "per_ms": limited.per_ms} if limited else None
+    _tell(to_json, f"{queue}: {said}", queue=queue, concurrency=at_once, rate_limit=given)
+
+
+def _count(option: str, text: str) -> int | None:
+    if text == "none":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise wrong_input(f"{option} is a whole number from 1, or none, not {text!r}.")
+    return int(text)
+
+
+def _rate(text: str | None) -> tuple[int | None, float]:
+    """Give the jobs and the seconds of a rate such as 100/1m."""
+    if text in (None, "none"):
+        return None, 1.0
+    count, _, time = str(text).partition("/")
+    return _count("--rate", count), duration("--rate", time or "1s") or 0.0
+
+
 def events(
     *,
     queue: Queue,
@@ -204,7 +256,7 @@ def events(
 
 
 _SHOWN = ("event", "jobId")
-_COMMANDS = (pause, resume, retry, promote, clean, drain, rescue, obliterate, events)
+_COMMANDS = (pause, resume, limit, retry, promote, clean, drain, rescue, obliterate, events)
 
 
 def add_to(group: typer.Typer) -> None:

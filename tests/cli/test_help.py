@@ -50,6 +50,7 @@ def test_all_commands_are_there() -> None:
         "bullq queues clean",
         "bullq queues drain",
         "bullq queues events",
+        "bullq queues limit",
         "bullq queues ls",
         "bullq queues obliterate",
         "bullq queues pause",

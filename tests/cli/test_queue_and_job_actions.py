@@ -199,3 +199,20 @@ def test_a_flow_is_shown_as_a_tree(bullq: Commands) -> None:
     ]
     shown = bullq.answer("jobs", "tree", "parent", "--depth", "1")
     assert (shown["state"], shown["children"]) == ("waiting-children", [])
+
+
+def test_limits_of_all_workers_are_set_shown_and_taken_away(bullq: Commands) -> None:
+    said = bullq.run("queues", "limit", "default").stdout
+    assert said == "default: any number at once\n"
+    said = bullq.run("queues", "limit", "default", "--concurrency", "2", "--rate", "100/1m").stdout
+    assert said == "default: 2 at once, 100 per 60 s\n"
+    assert bullq.answer("queues", "limit", "default", "--concurrency", "none") == {
+        "queue": "default",
+        "concurrency": None,
+        "rate_limit": {"max": 100, "per_ms": 60_000},
+    }
+    assert bullq.answer("queues", "limit", "default", "--rate", "none")["rate_limit"] is None
+    for option, value in (("--concurrency", "0"), ("--rate", "many/1s"), ("--rate", "5/soon")):
+        done = bullq.run("queues", "limit", "default", option, value)
+        assert done.returncode == ExitCode.WRONG_INPUT
+        assert option in done.stderr

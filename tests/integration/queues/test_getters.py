@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 from bullq import Bullq, Job, JobState, Observer, QueueSpec, job
 from bullq.queues.queue import JobQueue
 from tests.conftest import AppFactory
+from tests.support.workers import running_worker
 
 
 class Work(BaseModel):
@@ -100,6 +102,15 @@ async def test_what_is_not_there_reads_as_nothing(queue: JobQueue) -> None:
     assert (metrics.count, metrics.points) == (0, [])
     assert await view.settings() == {}
     assert (await view.clients()).version is None
+
+
+async def test_workers_are_named(app: Bullq, queue: JobQueue) -> None:
+    assert await queue.view.workers() == []
+    async with running_worker(app, "default", name="worker-7"):
+        async with asyncio.timeout(10):
+            while not (names := await queue.view.workers()):
+                pass
+    assert names == ["worker-7"]
 
 
 async def test_settings_of_clients_are_read_as_they_are(
