@@ -84,28 +84,6 @@ async def hold(data: Hold) -> None:
             if data.how != "stubborn":
                 raise
 """,
-    "jobs/default/steps_service.py": """
-from datetime import timedelta
-from pydantic import BaseModel
-from bullq import Context, GiveUp, StepFailed, job
-
-
-class Nothing(BaseModel):
-    pass
-
-
-def burn() -> None:
-    raise GiveUp("toast")
-
-
-@job
-async def steps(data: Nothing, ctx: Context) -> None:
-    await ctx.run("render", lambda: {"pages": 2})
-    try:
-        await ctx.run("burn", burn)
-    except StepFailed:
-        await ctx.sleep("cool off", timedelta(hours=1))
-""",
     "jobs/data_sync/pull_orders_service.py": """
 from pydantic import BaseModel
 from bullq import job

@@ -126,7 +126,32 @@ def test_everything_of_a_job_is_shown(project: Project, send: Send) -> None:
     assert "GiveUp: the till is closed" in text
 
 
+STEPS = """
+from datetime import timedelta
+from pydantic import BaseModel
+from bullq import Context, GiveUp, StepFailed, job
+
+
+class Nothing(BaseModel):
+    pass
+
+
+def burn() -> None:
+    raise GiveUp("toast")
+
+
+@job
+async def steps(data: Nothing, ctx: Context) -> None:
+    await ctx.run("render", lambda: {"pages": 2})
+    try:
+        await ctx.run("burn", burn)
+    except StepFailed:
+        await ctx.sleep("cool off", timedelta(hours=1))
+"""
+
+
 def test_a_sleeping_job_is_shown_with_its_steps(project: Project) -> None:
+    project.write("jobs/default/steps_service.py", STEPS)
     job_id = project.answer("dispatch", "steps")["id"]
     project.run("worker", "--queue", "default", "--burst")
     shown = project.run("jobs", "show", job_id).stdout.splitlines()
