@@ -16,7 +16,7 @@ from bullq.telemetry.findings import Finding, Level
 from bullq.worker.checkup import examine_machine
 
 _PACKAGES = ("bullq", "bullmq", "redis", "hiredis")
-_PROVEN = ("exchange-12", "addJobs-11")
+_PROVEN = ("exchange-12", "addJobs-12")
 """The scripts that have shorter ways than BullMQ's own."""
 _MEND = "No worker starts before this is mended."
 

@@ -56,6 +56,9 @@ class Adds:
     def add(self, job: NewJob) -> asyncio.Future[str]:
         """Send a job, now or with others; the future gets its id, or its own error."""
         added: asyncio.Future[str] = self._loop.create_future()
+        if self._under_way == 0 and not self._waiting:
+            self._make([(job, added)])
+            return added
         self._waiting.append((job, added))
         if self._under_way < self._most_under_way:
             self._send()
@@ -116,8 +119,11 @@ class Adds:
                     added.set_exception(outcome)
                 else:
                     added.set_result(outcome)
-        # First the callers go on, and what they add next goes in one call, too.
-        self._loop.call_soon(self._end, len(batch))
+        if len(batch) > 1 or self._waiting:
+            # First the callers go on, and what they add next goes in one call, too.
+            self._loop.call_soon(self._end, len(batch))
+        else:
+            self._end(1)
 
     def send_again(self, batch: _Batch, error: Exception) -> None:
         """See what the error of a call means, and whether it has to be made in another way."""
@@ -149,8 +155,11 @@ class Adds:
             if not one[1].done():
                 batch.append(one)
                 cost += self._cost(one[0])
-        if not batch:
-            return
+        if batch:
+            self._make(batch)
+
+    def _make(self, batch: _Batch) -> None:
+        """Make a call."""
         self._under_way += 1
         self._jobs_under_way += len(batch)
         if not self._begin([job for job, _ in batch], _Call(self, batch)):

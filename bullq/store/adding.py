@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bullq.protocol.keys import QueueKeys
     from bullq.store.pipelined import PipelinedConnection, Waiter
 
-_SCRIPT = "addJobs-11"
+_SCRIPT = "addJobs-12"
 _KEYS = (
     "wait",
     "paused",
@@ -30,6 +30,7 @@ _KEYS = (
     "marker",
     "prioritized",
     "pc",
+    "",
 )
 _NEEDS_OFFICIAL = ("parent", "deduplication", "delay", "priority")
 _MOST_DIGITS = 14  # cjson writes no more of a number
@@ -113,22 +114,21 @@ class AddScript:
         self, client: PipelinedConnection, keys: QueueKeys, *, plain: bool | None = None
     ) -> None:
         self._keys = keys
-        self._base = keys.base.encode()
         self.plain = is_proven(_SCRIPT) if plain is None else plain
         names = [keys.key(name) for name in _KEYS]
-        self._script = client.register_script(script(_SCRIPT)).on(names, arguments=4)
+        self._script = client.register_script(script(_SCRIPT)).on(names, arguments=1)
 
     async def add_jobs(self, jobs: Sequence[NewJob]) -> Sequence[Answer]:
-        """Add jobs in order (lua/addJobs-11.lua); give what `answers` reads."""
-        reply: Sequence[Answer] = await self._script(*self._arguments(jobs))
+        """Add jobs in order (lua/addJobs-12.lua); give what `answers` reads."""
+        reply: Sequence[Answer] = await self._script(self._argument(jobs))
         return reply
 
     def begin(self, jobs: Sequence[NewJob], waiter: Waiter) -> bool:
         """Begin to add jobs, if there is a connection: *waiter* hears what `answers` reads."""
-        return self._script.begin(waiter, *self._arguments(jobs))
+        return self._script.begin(waiter, self._argument(jobs))
 
-    def _arguments(self, jobs: Sequence[NewJob]) -> tuple[bytes, bytes, bytes, bytes]:
-        now = b"%d" % (time.time_ns() // 1_000_000)
+    def _argument(self, jobs: Sequence[NewJob]) -> bytes:
+        now = time.time_ns() // 1_000_000
         kinds: dict[JobKind, int] = {}
         runs: list[Any] = []
         run: list[str | bytes] = []
@@ -141,16 +141,21 @@ class AddScript:
                 runs.append((kinds.setdefault(kind, len(kinds) + 1), run))
             else:
                 before = None
-                way, *official = NewJob(kind, job_id, data).packed(self._keys, int(now))
+                way, *official = NewJob(kind, job_id, data).packed(self._keys, now)
                 runs.append((way, official))
-        packed_kinds = _PACKER.pack_array_header(len(kinds)) + b"".join(
-            [kind.packed for kind in kinds]
+        return b"".join(
+            [
+                _THREE,
+                _pack(str(now)),
+                _PACKER.pack_array_header(len(kinds)),
+                *[kind.packed for kind in kinds],
+                _pack(runs),
+            ]
         )
-        return self._base, now, packed_kinds, msgpack.packb(runs, use_bin_type=False)
 
 
 def answers(jobs: Sequence[NewJob], reply: Sequence[Answer]) -> list[Answer]:
-    """Read what lua/addJobs-11.lua answers: one answer for each job."""
+    """Read what lua/addJobs-12.lua answers: one answer for each job."""
     given: list[Answer] = [job.id for job in jobs]
     for place, answer in zip(reply[::2], reply[1::2], strict=True):
         given[int(place) - 1] = answer
@@ -158,10 +163,17 @@ def answers(jobs: Sequence[NewJob], reply: Sequence[Answer]) -> list[Answer]:
 
 
 _PACKER = msgpack.Packer()
+_THREE = _PACKER.pack_array_header(3)
+
+
+def _pack(value: Any) -> bytes:
+    """Pack for cmsgpack, which knows no type for bytes: nested packs go as text."""
+    packed: bytes = msgpack.packb(value, use_bin_type=False)
+    return packed
 
 
 def _pack_kind(name: str, stored: dict[str, Any]) -> bytes:
-    """Give the list that lua/addJobs-11.lua reads."""
+    """Give the list that lua/addJobs-12.lua reads."""
     before = json.dumps({**stored, "jobId": ""}, ensure_ascii=False, separators=(",", ":"))
     timestamp = stored.get("timestamp")
     front = bool(stored.get("lifo"))

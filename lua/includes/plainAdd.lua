@@ -50,12 +50,17 @@ local function tellTaken(jobKey, id)
   return id
 end
 
-local function store(kind, jobKey, id, data)
+-- The last job of a run trims the event stream for all of them.
+local function store(kind, jobKey, id, data, last)
   redis.call("HSET", jobKey, "name", kind[NAME], "data", data,
     "opts", kind[BEFORE_ID] .. cjson.encode(id) .. kind[AFTER_ID],
     "timestamp", kind[TIMESTAMP] or NOW, "delay", "0", "priority", "0")
   redis.call("XADD", EVENTS, "*", "event", "added", "jobId", id, "name", kind[NAME])
-  redis.call("XADD", EVENTS, "*", "event", "waiting", "jobId", id)
+  if last then
+    redis.call("XADD", EVENTS, "MAXLEN", "~", queue.longest, "*", "event", "waiting", "jobId", id)
+  else
+    redis.call("XADD", EVENTS, "*", "event", "waiting", "jobId", id)
+  end
 end
 
 local function plainAdd(kind, jobs, first)
@@ -67,7 +72,7 @@ local function plainAdd(kind, jobs, first)
     if here[id] or not free and redis.call("EXISTS", jobKey) == 1 then
       tell(first + (place - 1) / 2, id, pcall(tellTaken, jobKey, id))
     else
-      store(kind, jobKey, id, jobs[place + 1])
+      store(kind, jobKey, id, jobs[place + 1], place + 1 == #jobs)
       here[id] = true
       waiting[#waiting + 1] = id
     end
@@ -81,11 +86,8 @@ local function plainPush()
   if #front > 0 then
     redis.call("RPUSH", WAIT, unpack(front))
   end
-  if #back > 0 or #front > 0 then
-    redis.call("XTRIM", EVENTS, "MAXLEN", "~", queue.longest)
-    if not queue.closed then
-      redis.call("ZADD", MARKER, 0, "0")
-    end
+  if (#back > 0 or #front > 0) and not queue.closed then
+    redis.call("ZADD", MARKER, 0, "0")
   end
   front, back, free = {}, {}, false
 end

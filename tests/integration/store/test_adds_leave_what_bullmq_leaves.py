@@ -1,7 +1,7 @@
 """The differential test of adding: the same jobs through our script and through BullMQ's.
 
 Two queues get the same random history. Jobs come to one of them many in a call, by
-lua/addJobs-11.lua with its shorter way open, and to the other one by one, by the official script
+lua/addJobs-12.lua with its shorter way open, and to the other one by one, by the official script
 for each. After every operation the two must hold the same: every key, field, score, list, stream
 entry (ids aside) and time to live; JSON in options counts as equal whatever the order of its keys.
 
@@ -230,10 +230,10 @@ async def live_through(both: Both, history: list[tuple[Any, ...]]) -> None:
 def test_jobs_added_in_one_call_leave_what_jobs_added_one_by_one_leave(
     valkey: RedisServer,
 ) -> None:
-    assert is_proven("addJobs-11"), (
+    assert is_proven("addJobs-12"), (
         "The installed official scripts are others than those the shorter way was proven "
         "against. If the rest of this test holds, put their fingerprint "
-        f"{fingerprint('addJobs-11')!r} into bullq/store/lua.py."
+        f"{fingerprint('addJobs-12')!r} into bullq/store/lua.py."
     )
 
     stores = [Store(f"{valkey.url}/{database}") for database in (12, 13)]

@@ -17,30 +17,29 @@
     KEYS[9]  marker
     KEYS[10] prioritized
     KEYS[11] pc
+    KEYS[12] base: what every key of the queue begins with, the final ':' included
 
-    ARGV[1]  base: what every key of the queue begins with, the final ':' included
-    ARGV[2]  ms since the epoch: when jobs are added that do not say it themselves
-    ARGV[3]  msgpack list of kinds, each a list of what its jobs share:
-               name, JSON text of the options before the id, JSON text after it,
-               when they were made (ms since the epoch) or nil, whether they go to the front
-    ARGV[4]  msgpack list of runs of jobs, in the order in which they are added, each a list:
-               the number of a kind, and a flat list of ids and data (JSON text)
-             or, for a job that takes the official way,
-               'standard' | 'delayed' | 'prioritized', and a list of
-               its arguments (msgpacked, as the official scripts take them), its data, and its
-               options (msgpacked, under their short names)
+    ARGV[1]  msgpack list of three:
+               now    when jobs are added that do not say it themselves (ms since the epoch)
+               kinds  a list of what jobs have in common, each a list: name, JSON text of the
+                      options before the id, JSON text after it, when they were made or nil,
+                      whether they go to the front
+               runs   a list of jobs in the order in which they are added, each a list:
+                      the number of a kind, and a flat list of ids and data (JSON text)
+                    or, for a job that takes the official way,
+                      'standard' | 'delayed' | 'prioritized', and a list of
+                      its arguments (msgpacked, as the official scripts take them), its data, and
+                      its options (msgpacked, under their short names)
 
   Returns a flat list of places (from 1) and answers, of those jobs alone whose answer is not
   their id: another job's id with deduplication, a negative number when refused, or an error's
   text after '!'. For the official way every answer is given.
 ]]
---- @official addStandardJob-9
---- @official addDelayedJob-6
---- @official addPrioritizedJob-9
-
 local WAIT, PAUSED, META, ID, COMPLETED, DELAYED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local ACTIVE, EVENTS, MARKER, PRIORITIZED, PC = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local BASE, NOW = ARGV[1], ARGV[2]
+local ACTIVE, EVENTS, MARKER, PRIORITIZED, PC, BASE = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+
+local given = cmsgpack.unpack(ARGV[1])
+local NOW, kinds, runs = given[1], given[2], given[3]
 
 local answers = {}
 
@@ -56,6 +55,27 @@ end
 
 --- @include plainAdd
 
+local counted = plainBegin(runs)
+
+-- First a write that changes no job: a server that refuses writes, or is out of memory, refuses the
+-- whole call here. Met below, its refusal would be taken for that of one job.
+if counted > 0 then
+  redis.call("INCRBY", ID, counted)
+else
+  redis.call("SETRANGE", ID, 0, "")
+end
+
+-- The most frequent call has one kind of jobs, and needs nothing of what follows.
+if #runs == 1 and kinds[runs[1][1]] then
+  plainAdd(kinds[runs[1][1]], runs[1][2], 1)
+  plainPush()
+  return answers
+end
+
+--- @official addStandardJob-9
+--- @official addDelayedJob-6
+--- @official addPrioritizedJob-9
+
 local add = {}
 
 function add.standard(arguments)
@@ -70,18 +90,6 @@ end
 function add.prioritized(arguments)
   return addPrioritizedJob(
     {MARKER, META, ID, PRIORITIZED, DELAYED, COMPLETED, ACTIVE, EVENTS, PC}, arguments)
-end
-
-local kinds = cmsgpack.unpack(ARGV[3])
-local runs = cmsgpack.unpack(ARGV[4])
-local counted = plainBegin(runs)
-
--- First a write that changes no job: a server that refuses writes, or is out of memory, refuses the
--- whole call here. Met below, its refusal would be taken for that of one job.
-if counted > 0 then
-  redis.call("INCRBY", ID, counted)
-else
-  redis.call("SETRANGE", ID, 0, "")
 end
 
 local place = 1
