@@ -1,4 +1,7 @@
-"""Inngest, through the double of its server, does what every engine does."""
+"""Inngest does what every engine does: through the double of its server, or a real one.
+
+BULLQ_TEST_INNGEST_URL names a dev server that runs on this machine.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from bullq.testing.conformance import CASES, Case
-from tests.conformance.inngest_bench import InngestBench, inngest_bench
+from tests.conformance.inngest_bench import BENCH, InngestBench, inngest_bench
 from tests.support.servers import RedisServer
 
 
@@ -22,7 +25,7 @@ async def bench(valkey: RedisServer) -> AsyncIterator[InngestBench]:
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "case",
-    [case for case in CASES if not case.needs & InngestBench.lacks],
+    [case for case in CASES if not case.needs & BENCH.lacks],
     ids=lambda case: case.name,
 )
 async def test_inngest(bench: InngestBench, case: Case) -> None:

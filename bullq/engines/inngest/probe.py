@@ -68,16 +68,14 @@ async def probe(
 async def _asked(server: InngestServer, seconds: float) -> httpx.Response:
     """Ask with the key that is good; the second one is while the first is being replaced."""
     url = f"{server.api_url}/v1/apps/{server.app}/functions"
+    keys: list[str | None] = [*server.signing_keys] if server.production else []
     async with new_client(server) as client:
-        response = await client.get(url, headers=_known_by(server.signing_key), timeout=seconds)
-        if response.status_code in _NOT_KNOWN and server.signing_key_fallback is not None:
-            headers = _known_by(server.signing_key_fallback)
+        for key in keys or [None]:
+            headers = {} if key is None else {"authorization": f"Bearer {key}"}
             response = await client.get(url, headers=headers, timeout=seconds)
+            if response.status_code not in _NOT_KNOWN:
+                break
         return response
-
-
-def _known_by(key: str | None) -> dict[str, str]:
-    return {} if key is None else {"authorization": f"Bearer {key}"}
 
 
 def _names(response: httpx.Response, app: str) -> set[str]:
