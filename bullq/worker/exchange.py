@@ -71,6 +71,7 @@ class Exchange:
         self._is_due = False
         self._budget = 1
         self._asked_for = 0
+        self._looks_again = False
         self._running = 0
         self._claiming = True
         self._token_prefix = token_prefix or uuid.uuid4().hex
@@ -114,6 +115,8 @@ class Exchange:
     def look(self) -> None:
         """Ask the queue for a job: there may be one."""
         self._budget = max(self._budget, 1)
+        # What is under way may have looked before the job came, and must not answer for this.
+        self._looks_again = bool(self._calls)
         self._soon()
 
     def expect(self, due_ms: int) -> None:
@@ -184,6 +187,8 @@ class Exchange:
         wanted = self._wanted(at_least=1 if batch else 0)
         # Claimed slots count as taken while the call is under way.
         self._running += wanted
+        if wanted:
+            self._looks_again = False
         call = _Call(self, batch, self._new_tokens(wanted))
         self._calls.add(call)
         self._asked_for += wanted
@@ -225,12 +230,12 @@ class Exchange:
         if len(answer.claimed) == wanted:
             self._budget = min(max(self._budget, wanted * 2), self._concurrency)
             return
-        self._budget = 0
+        self._budget = int(self._looks_again)
         if answer.next_delayed:
             self.expect(answer.next_delayed)
         if answer.limited_for_ms:
             self._limit(answer.limited_for_ms / 1000)
-        elif self._claiming:
+        elif self._claiming and not self._looks_again:
             self.idle.set()
 
     def _limit(self, seconds: float) -> None:

@@ -61,6 +61,14 @@ class Fleet:
             one for one, token in zip(active, tokens, strict=True) if f"{token}".startswith(prefix)
         ]
 
+    def kill_all(self, parent: int) -> list[str]:
+        """Kill everybody at once, the supervisor too; give the ids of the jobs that they held."""
+        prefixes = self.prefixes()
+        held = [one for prefix in prefixes.values() for one in self.held_by(prefix)]
+        for pid in (*prefixes, parent):
+            os.kill(pid, signal.SIGKILL)
+        return held
+
     def busy(self) -> list[tuple[int, str]]:
         """Give the children that hold jobs now."""
         return [(pid, one) for pid, one in sorted(self.prefixes().items()) if self.held_by(one)]
@@ -74,10 +82,10 @@ class Fleet:
         return pid, until(lambda: pid not in self.prefixes() and not self.held_by(prefix), 5)
 
 
-def put(project: Project, database: redis.Redis) -> None:
+def put(project: Project, database: redis.Redis, jobs: int = JOBS) -> None:
     """Queue the jobs as simply as BullMQ reads them."""
     with database.pipeline() as pipe:
-        for n in range(JOBS):
+        for n in range(jobs):
             fields = {
                 "name": "note",
                 "data": f'{{"n": {n}, "seconds": 0.1}}',
@@ -121,3 +129,31 @@ def test_no_job_is_lost_and_only_those_of_the_killed_run_again(
     again = sum(len(pids) - 1 for pids in runs)
     _say(f"{again} runs cut short")
     assert again >= KILLS / 2
+
+
+def test_jobs_of_a_fleet_that_died_with_its_supervisor_are_taken_back_in_time(
+    project: Project, database: redis.Redis
+) -> None:
+    """By another machine's workers: within lock duration and stalled interval, 1 s each."""
+    jobs = 160
+    short = {"LOCK_DURATION": "1s", "STALLED_INTERVAL": "1s", "CONCURRENCY": "8"}
+    settings = {f"BULLQ_QUEUES__DEFAULT__{name}": value for name, value in short.items()}
+    words = ("worker", "--queue", "default", "--processes", "1", "--log-level", "warning")
+    with project.running(*words, **settings) as one, project.running(*words, **settings) as other:
+        dying = Fleet(one.process.pid, database, key(project, "default:"))
+        staying = Fleet(other.process.pid, database, key(project, "default:"))
+        until(lambda: len(dying.prefixes()) == len(staying.prefixes()) == 1)
+        put(project, database, jobs)
+        until(lambda: bool(dying.busy() and staying.busy()))
+        held = dying.kill_all(one.process.pid)
+        done = key(project, "default:completed")
+        took = until(lambda: all(database.zmscore(done, held)))
+        until(lambda: database.zcard(done) == jobs)
+        other.signal(signal.SIGTERM)
+        assert other.wait() == 0, other.output
+    _say(f"{len(held)} jobs of the dead have completed after {took:.3f} s")
+    assert held
+    assert took < 4, "a second for the lock, one for the check, and a busy machine"
+    for n in range(jobs):
+        runs = database.llen(key(project, f"runs:{n}"))
+        assert runs == 1 or (runs == 2 and f"job-{n}" in held)

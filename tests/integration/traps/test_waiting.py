@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from bullq import Backoff, QueueSpec, RateLimit, job
 from tests.conftest import AppFactory
+from tests.support.proxy import running_proxy
 from tests.support.servers import RedisServer
 from tests.support.workers import running_worker
 
@@ -52,6 +53,32 @@ async def test_w01_a_worker_that_was_idle_for_40_s_is_not_deaf(make_app: AppFact
         await asyncio.sleep(40)  # idleness itself is what is tested
         assert await empty.send() < 100
         assert await later.send() < 100
+
+
+async def test_w01_a_job_that_comes_while_a_claim_is_under_way_is_not_missed(
+    make_app: AppFactory, own_server: RedisServer
+) -> None:
+    """The claim has found nothing, and its answer comes after the job's marker was taken."""
+    pickups = Pickups("crossing")
+    async with running_proxy(own_server.port) as proxy:
+        app, direct = (make_app(pickups.job, url=one.url) for one in (proxy, own_server))
+        keys, client = direct.queue("crossing").keys, direct.store.client()
+        async with running_worker(app, "crossing") as (worker, _):
+            await pickups.send()
+            with redis.Redis.from_url(own_server.url, decode_responses=True) as other:
+                await quiet(other)
+            claim = proxy.catch(worker._exchange._token_prefix.encode())
+            worker._exchange.look()
+            await asyncio.wait_for(claim.answered.wait(), 10)
+            begins = asyncio.create_task(pickups.send())
+            wait, marker = keys.key("wait"), keys.key("marker")
+            async with asyncio.timeout(10):
+                while not await client.llen(wait) or await client.exists(marker):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)  # the listener tells nobody what it takes
+            claim.let_go()
+            assert await begins < 1_000
+        await app.aclose()
+        await direct.aclose()
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
@@ -246,6 +273,29 @@ async def test_w23_a_clock_that_is_set_while_a_worker_waits_disturbs_no_delay(
         assert -5 <= await asyncio.wait_for(pickups.heard.get(), 10) < LATE_MS
 
 
+@pytest.mark.parametrize(("concurrency", "most"), [(1, 1.0), (10, 0.4), (100, 0.1)])
+async def test_w04_a_job_costs_one_script_call_at_most(
+    make_app: AppFactory, own_server: RedisServer, concurrency: int, most: float
+) -> None:
+    """One call settles what has ended and claims what is next, for many jobs where many run."""
+
+    @job(queue="many", name="noop")
+    async def noop(data: Sent) -> None:
+        pass
+
+    jobs = 500
+    app = make_app(noop, url=own_server.url)
+    await noop.dispatch_many([Sent()] * jobs)
+    with redis.Redis.from_url(own_server.url, decode_responses=True) as other:
+        before = script_calls(other)
+        async with running_worker(app, "many", concurrency=concurrency) as (_, recorder):
+            await recorder.wait_for("job_completed", jobs)
+            calls = script_calls(other) - before
+    per_job = (calls - AROUND) / jobs
+    assert per_job <= most, f"{calls} calls for {jobs} jobs"
+    await app.aclose()
+
+
 @pytest.mark.parametrize("concurrency", [1, 10, 100])
 async def test_w24_a_lone_job_costs_at_most_5_script_calls(
     make_app: AppFactory, own_server: RedisServer, concurrency: int
@@ -263,6 +313,10 @@ async def test_w24_a_lone_job_costs_at_most_5_script_calls(
             calls = script_calls(other) - before - 1  # one added the job
     assert 2 <= calls <= 5
     await app.aclose()
+
+
+AROUND = 10
+"""Script calls of a worker's start: the stalled check, scripts' texts, claims that find little."""
 
 
 def script_calls(client: redis.Redis) -> int:
