@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from bullq.errors import InvalidOptionError
+from bullq.errors import InvalidOptionError, SettingsError
 from bullq.queues.spec import QueueSpec, RateLimit
 from bullq.store.address import address_of
+from bullq.store.connection import parse_address
 from bullq.worker.wakeup import LONGEST_BLOCK
 
 DEFAULTS: dict[str, Any] = {
@@ -96,7 +97,7 @@ def read_options(queue: str, given: Mapping[str, Any]) -> DropInOptions:
     )
     _number(options, "runRetryDelay", least=0)
     return DropInOptions(
-        address=address_of(given.get("connection") or {}),
+        address=_address(given.get("connection") or {}),
         prefix=_text(given, "prefix") or "bull",
         name=_text(given, "name"),
         autorun=bool(given.get("autorun", True)),
@@ -124,6 +125,16 @@ def _refuse(given: Mapping[str, Any]) -> None:
             f"The worker's option 'backend' is {given['backend']!r}, and bullq works on Redis and "
             "Valkey only: leave it out, or keep bullmq.Worker"
         )
+
+
+def _address(connection: Any) -> str:
+    address = address_of(connection)
+    try:
+        parse_address(address)
+    except SettingsError as error:
+        told = str(error).removeprefix("REDIS_URL=")
+        raise InvalidOptionError(f"The worker's option 'connection': {told}") from None
+    return address
 
 
 def _number(options: Mapping[str, Any], name: str, *, least: float) -> float:

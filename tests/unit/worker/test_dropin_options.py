@@ -94,6 +94,8 @@ def test_every_option_is_read() -> None:
         ({"skipLockRenewal": True}, "'skipLockRenewal' is not supported, leave it out: without"),
         ({"telemetry": object()}, "'telemetry' is not supported, leave it out"),
         ({"connection": 5}, "'connection' is a URL"),
+        ({"connection": "http://x"}, "option 'connection': 'http://x' is no address of a Redis"),
+        ({"connection": "redis+cluster://x"}, "'redis.cluster://x' names a cluster"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(given: dict[str, Any], sentence: str) -> None:
