@@ -118,8 +118,9 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
         try:
             await self._main
         except asyncio.CancelledError:
-            if not self._main.cancelled() or not self.closing:
-                raise
+            caller = asyncio.current_task()
+            if not self.closing or (caller is not None and caller.cancelling()):
+                raise  # otherwise close(force=True) has ended the jobs, and nobody this call
         finally:
             self.running = False
 
