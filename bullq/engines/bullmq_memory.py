@@ -36,6 +36,9 @@ KEEP_EFFECTS_MS = 30 * 24 * 60 * 60 * 1_000
 UNRECOVERABLE = (*PERMANENT, bullmq.UnrecoverableError)
 """What fails a job, or its step, without the attempts that are left."""
 
+_LOOKS = "looks"
+_FIRST_LOOK_MS, _LAST_LOOK_MS = 500, 30_000
+
 _PARK_DEADLINE = 5.0  # seconds for a pause to be recorded once its worker stops
 
 
@@ -128,6 +131,8 @@ class BullmqMemory(Memory):
             FieldTimer(PREFIX + one.key, one.head, one.delay_ms, one.at_ms)
             for one in pause.all_timers
         ]
+        if timers and pause.children:
+            timers.append(self._next_look())
         record = StepRecord(
             job_id=self._record.id,
             token=self._token,
@@ -146,6 +151,13 @@ class BullmqMemory(Memory):
                 writing.cancel()
                 raise
             writing.result()
+
+    def _next_look(self) -> FieldTimer:
+        """Give when to look after children, whose end wakes no job that waits in 'delayed'."""
+        stored = from_json(self._record.fields.get(_LOOKS, "{}"))
+        looks = int(stored.get("looks", 0))
+        delay_ms = min(_FIRST_LOOK_MS * 2 ** min(looks, 16), _LAST_LOOK_MS)
+        return FieldTimer(_LOOKS, f'{{"looks":{looks + 1},"until":', delay_ms)
 
     @property
     def _promoted_ms(self) -> int:

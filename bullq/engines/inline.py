@@ -71,7 +71,7 @@ class InlineEngine:
     def _start(self, job: InlineJob) -> None:
         job.state = "active"
         job.claims += 1
-        job.killed = job.waits_for_events = False
+        job.killed = job.waits_for_events = job.waits_for_children = False
         task = asyncio.create_task(self._run(job), name=f"bullq inline {job.id}")
         self._tasks[job.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))

@@ -34,6 +34,7 @@ class InlineJob:
     result: str | None = None
     failure: str | None = None
     waits_for_events: bool = False
+    waits_for_children: bool = False
     killed: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 

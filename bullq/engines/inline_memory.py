@@ -123,6 +123,7 @@ class InlineMemory(Memory):
             due.append(at)
         self._job.attempts_made += bool(pause.retries)
         self._job.waits_for_events = pause.events
+        self._job.waits_for_children = pause.children
         if due:
             self._store.delay(self._job, min(due))
         else:

@@ -122,9 +122,11 @@ class InlineStore:
 
     def _tell_parent(self, job: InlineJob) -> None:
         parent = self.jobs.get(job.parent or "")
-        if parent is None or parent.state != "waiting-children":
+        if parent is None or not parent.waits_for_children:
             return
-        if not self._unfinished_children(parent):
+        if parent.state == "delayed" or (
+            parent.state == "waiting-children" and not self._unfinished_children(parent)
+        ):
             self.wake(parent)
 
     def _unfinished_children(self, parent: InlineJob) -> bool:

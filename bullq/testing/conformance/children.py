@@ -202,6 +202,23 @@ async def a_child_beside_a_sleep(bench: Bench) -> None:
 
 
 @case("children")
+async def a_branch_goes_on_when_its_child_has_ended(bench: Bench) -> None:
+    """A branch goes on when its child has ended, whatever another branch waits for."""
+
+    @on()
+    async def body(data: Input, ctx: Context) -> list[object]:
+        async def asks() -> int:
+            made = await ctx.invoke("child", double, Input(n=4))
+            await ctx.run("tell", body.send_event, ctx.job_id, "made", made.n)
+            return made.n
+
+        return list(await ctx.parallel(asks, lambda: ctx.wait_for("made", "made", 3600)))
+
+    async with bench.session(body, double) as session:
+        expect(await (await session.start(body, Input())).result(), [8, 8])
+
+
+@case("children")
 async def children_have_children(bench: Bench) -> None:
     """A child may invoke another job, and sleep."""
 
