@@ -87,7 +87,9 @@ class Job(JobDefinition[DataT, ResultT]):
     ) -> list[Receipt[ResultT]]:
         """Queue one job per item, in bounded chunks, in order; one receipt each.
 
-        Every payload is checked before the first job is queued.
+        Every payload is checked before the first job is queued. What ends it midway (a
+        DispatchError) has the receipts of the jobs that are queued, and the ids of those that
+        may be.
         """
         options = DispatchOptions(delay=delay, priority=priority, attempts=attempts)
         return await current_dispatcher().dispatch_many(self, items, options)
