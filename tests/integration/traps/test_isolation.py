@@ -153,7 +153,11 @@ async def test_w12_values_beyond_json_are_results_all_the_same(
     assert runs == ["undeclared", "declared"]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("-inf"), b"\xff", object()], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("-inf"), b"\xff", object()],
+    ids=["nan", "-inf", "bytes", "object"],
+)
 async def test_w12_a_result_that_json_cannot_hold_fails_the_job_at_once_naming_its_type(
     make_app: AppFactory, value: Any
 ) -> None:

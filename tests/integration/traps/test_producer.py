@@ -205,7 +205,9 @@ async def test_p10_values_in_data_arrive_as_they_were(make_app: AppFactory, valu
     assert json.loads(await stored_data(app, receipt.id)) == {"value": value}
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), b"\xff", object()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), b"\xff", object()], ids=["nan", "inf", "bytes", "object"]
+)
 async def test_p10_values_that_json_cannot_hold_are_refused(
     make_app: AppFactory, value: Any
 ) -> None:
