@@ -307,6 +307,12 @@ class StepContext(Context):
             token = _INSIDE.set(_Inside(self, step.id, attempt))
             try:
                 value = await self._in_time(call(function, args, kwargs, self.in_thread))
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise  # whoever runs the attempt ends it
+                cause = "the step was cancelled from within: it raised CancelledError"
+                raise RuntimeError(cause) from error
             finally:
                 _INSIDE.reset(token)
             return encode(step.id, result, value)

@@ -162,12 +162,12 @@ class Memo:
             self.taken_events.add(event)
 
     def unwritten(self) -> dict[str, str]:
-        """Give what is not on record yet."""
-        return self._unwritten
+        """Give what is not on record yet, to be recorded by the caller.
 
-    def written(self) -> None:
-        """Note that everything is on record."""
-        self._unwritten = {}
+        What is noted meanwhile, by another branch, is for the next one.
+        """
+        unwritten, self._unwritten = self._unwritten, {}
+        return unwritten
 
     def fields(self, *, failed_body: bool = False, failed_for_good: bool = False) -> dict[str, str]:
         """Give the fields that go on record with the end of this run.

@@ -65,7 +65,6 @@ class Replay(Steps):
             text = await self._attempt(step, entry, call)
             self.memo.note(step.key, result_text(text))
             found = await self.memory.record_effect(key, text, self.memo.unwritten())
-            self.memo.written()
             if found == text:
                 return text
         # Where another job was quicker, it is that one's result that counts.
@@ -189,7 +188,6 @@ class Replay(Steps):
     async def _finish(self, step: Step, text: str) -> None:
         self.memo.note(step.key, text)
         await self.memory.record(self.memo.unwritten())
-        self.memo.written()
 
     def _is_over(self, entry: Entry) -> bool:
         return entry.until is not None and self.memory.is_over(entry.until)

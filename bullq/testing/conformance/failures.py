@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from bullq.errors import GiveUp, RetryAfter, StepFailed
@@ -280,6 +281,29 @@ async def an_error_that_cannot_describe_itself(bench: Bench) -> None:
 
     async with bench.session(body) as session:
         expect(await (await session.start(body, Input())).result(), "Odd")
+
+
+@case("failures")
+async def cancelled_error_in_a_step_is_a_failure(bench: Bench) -> None:
+    """CancelledError that a step raises itself fails the step, and cancels nothing."""
+    calls = []
+
+    async def cancel() -> None:
+        calls.append(1)
+        raise asyncio.CancelledError
+
+    @on()
+    async def body(data: Input, ctx: Context) -> str:
+        try:
+            await ctx.run("cancel", cancel)
+        except StepFailed as failed:
+            return failed.message
+        return "no failure"
+
+    async with bench.session(body) as session:
+        told = await (await session.start(body, Input())).result()
+    expect(told, "the step was cancelled from within: it raised CancelledError")
+    expect(len(calls), ATTEMPTS)
 
 
 @case("failures")

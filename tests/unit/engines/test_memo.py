@@ -90,6 +90,5 @@ def test_what_is_noted_is_written_once() -> None:
     memo = Memo({})
     memo.note("a", result_text("1"))
     assert memo.unwritten() == {"a": '{"result":1}'}
-    memo.written()
     assert memo.unwritten() == {}
     assert memo.is_used
