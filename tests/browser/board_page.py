@@ -18,7 +18,7 @@ DUPLICATE = "files"
 EDIT = "pencil"
 REMOVE = "trash2"
 RESCHEDULE = "clock"
-RUN = "play"
+PRIORITY = "arrow-up-down"
 
 
 class BoardPage:

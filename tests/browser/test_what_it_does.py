@@ -12,6 +12,7 @@ from tests.browser.application import Greeting, Hold, Repair, greet, hold, open_
 from tests.browser.board_page import (
     DUPLICATE,
     EDIT,
+    PRIORITY,
     PROMOTE,
     REMOVE,
     RESCHEDULE,
@@ -146,6 +147,18 @@ async def test_a_duplicate_runs_beside_the_original(board: BoardPage, app: Bullq
         assert await field(app, ids[1], "returnvalue") == '"Hello, twice!"'
 
 
+async def test_a_job_given_a_better_priority_runs_first(board: BoardPage, app: Bullq) -> None:
+    one = await greet.dispatch(Greeting(), priority=5)
+    other = await greet.dispatch(Greeting(), priority=9)
+    await board.open_queue("default", "prioritized")
+    await board.click(PRIORITY, board.card(other.id))
+    await board.form.get_by_label("Priority").fill("1")
+    await board.submit("Save")
+    async with running_worker(app, "default", concurrency=1) as (_, told):
+        started = await told.wait_for("job_started", 2)
+        assert [start.arguments[0].id for start in started] == [other.id, one.id]
+
+
 async def test_a_rescheduled_job_runs_when_it_is_told_to(board: BoardPage, app: Bullq) -> None:
     async with running_worker(app, "default") as (_, told):
         receipt = await greet.dispatch(Greeting(), delay=HOUR)
@@ -215,3 +228,14 @@ async def test_a_schedule_runs_when_asked_and_ends_when_removed(
             key("scheduled:repeat"), key("scheduled:delayed"), key(f"scheduled:{pending}")
         )
         assert left == 0
+
+
+async def test_a_schedule_that_was_edited_runs_as_it_now_says(board: BoardPage, app: Bullq) -> None:
+    async with running_worker(app, "scheduled") as (_, told):
+        await told.wait_for("job_completed")
+        await board.open("job-schedulers")
+        row = board.page.get_by_role("row").filter(has_text="bullq-tick")
+        await row.get_by_role("button", name="Edit schedule").click()
+        await board.form.get_by_label("Interval (ms)").fill("300")
+        await board.submit("Save")
+        await told.wait_for("job_completed", 4)
