@@ -66,7 +66,7 @@ def result_type(step: str, function: Callable[..., Any]) -> Result[Any]:
         origin: Any = get_origin(annotation)
         if origin in (Awaitable, Coroutine):
             annotation = get_args(annotation)[-1]
-        return _result(annotation)
+        return declared(annotation)
     except Exception as error:
         what = annotation if isinstance(annotation, str) else describe_type(annotation)
         raise StepMisuse(
@@ -80,7 +80,8 @@ def _cached(annotation: Any) -> Result[Any]:
     return Result(annotation)
 
 
-def _result(annotation: Any) -> Result[Any]:
+def declared(annotation: Any) -> Result[Any]:
+    """Give the type of a result or an event, made once for each annotation."""
     try:
         return _cached(annotation)
     except TypeError:  # not hashable, such as Annotated with a list in it

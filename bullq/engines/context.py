@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bullq.clock import Duration, to_ms
 from bullq.engines.blocking import Waiting
-from bullq.engines.calls import InThread, call, encode, result_type, to_thread
+from bullq.engines.calls import InThread, call, declared, encode, result_type, to_thread
 from bullq.engines.engine import Call, Child, Interrupt, Step, Steps
 from bullq.errors import StepMisuse
 from bullq.jobs.context import Context
@@ -167,7 +167,7 @@ class StepContext(Context):
     def wait_for(self, step: str, event: str, timeout: Duration, type: Any = Any) -> Any:  # noqa: A002
         """Wait for an event sent to this job."""
         timeout_ms = to_ms(timeout)
-        payload: Result[Any] = Result(type)
+        payload = declared(type)
 
         async def make(made: Step) -> Any:
             text = await self.steps.wait_for(made, event, timeout_ms)
@@ -189,6 +189,7 @@ class StepContext(Context):
     async def _split(self, branches: tuple[Callable[[], Awaitable[Any]], ...]) -> tuple[Any, ...]:
         line = self._here()
         with self._alone(line, "ctx.parallel"):
+            self._go_on()
             line.splits += 1
             lines = [
                 _Line(self, f"{line.path}{line.splits}.{number}/")
@@ -215,9 +216,7 @@ class StepContext(Context):
             raise self.refuse(f"A step's id is a text that is not empty, not {step!r}")
         line = self._here()
         with self._alone(line, step):
-            if self.ended:
-                raise Interrupt("the attempt has ended")
-            self.steps.check()
+            self._go_on()
             self._made += 1
             if self._made > MOST_STEPS:
                 raise self.refuse(
@@ -226,6 +225,12 @@ class StepContext(Context):
                 )
             with self._stopped_clock():
                 return await make(Step(step, line.next_key(step)))
+
+    def _go_on(self) -> None:
+        """Raise an interrupt where nothing more may be done in this run of the body."""
+        if self.ended:
+            raise Interrupt("the attempt has ended")
+        self.steps.check()
 
     def _here(self) -> _Line:
         """Give the line of steps that the caller belongs to."""

@@ -152,7 +152,7 @@ async def a_swallowed_pause_is_a_pause(bench: Bench) -> None:
     async def body(data: Input, ctx: Context) -> str:
         with contextlib.suppress(BaseException):
             await ctx.sleep("pause", bench.pause)
-        await ctx.run("effect", lambda: effects.append("effect"))
+        await ctx.parallel(lambda: ctx.run("effect", lambda: effects.append("effect")))
         return "done"
 
     async with bench.session(body) as session:
