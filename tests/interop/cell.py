@@ -13,7 +13,7 @@ from bullq import Bullq
 from tests.conftest import AppFactory
 from tests.interop.branch import QUEUES, SPECS
 from tests.interop.hands import BullqHand, Hand, NodeHand
-from tests.interop.left_behind import left_behind
+from tests.interop.left_behind import left_behind, wipe
 from tests.interop.node_side import NodeProcess, NodeSide
 from tests.interop.play import playing
 from tests.support.workers import running_worker
@@ -118,6 +118,7 @@ async def run_cell(
         return await _collected(scenario, node, app)
     finally:
         await node.ask("forget")
+        await asyncio.to_thread(wipe, app.store.url, prefix)
 
 
 async def _wait(node: NodeSide, ends: Ends) -> None:
@@ -140,7 +141,7 @@ async def _working(
 
 
 async def _collected(scenario: Scenario, node: NodeSide, app: Bullq) -> Run:
-    keys = left_behind(app.store.url, node.prefix)
+    keys = await asyncio.to_thread(left_behind, app.store.url, node.prefix)
     heard: dict[str, list[dict[str, Any]]] = {}
     heard_by_bullq: dict[str, list[dict[str, Any]]] = {}
     for queue in scenario.queues:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -34,16 +35,35 @@ def left_behind(url: str, prefix: str) -> dict[str, Any]:
     (compared by its events) by its type.
     """
     with redis.Redis.from_url(url, decode_responses=True) as client:
-        found: dict[str, Any] = {}
-        for key in sorted(client.scan_iter(f"{prefix}:*", count=1000)):
-            if key.endswith(tuple(f":{name}" for name in PASSING)):
-                continue
-            kind = client.type(key)
-            text = json.dumps(_CONTENT[kind](client, key)).replace(prefix, "")
-            name = key.removeprefix(prefix)
-            content = json.loads(_RUN.sub(r"\1:run", text))
-            found[_name(name, found)] = (kind, client.pttl(key) > 0, content)
-        return found
+        keys = [
+            key
+            for key in sorted(client.scan_iter(f"{prefix}:*", count=10_000))
+            if not key.endswith(tuple(f":{name}" for name in PASSING))
+        ]
+        kinds = _all(client, lambda pipe, key: pipe.type(key), keys)
+        lives = _all(client, lambda pipe, key: pipe.pttl(key), keys)
+        readable = dict(zip(keys, kinds, strict=True))
+        contents = _all(client, lambda pipe, key: _READ[readable[key]](pipe, key), keys)
+    found: dict[str, Any] = {}
+    for key, kind, life, content in zip(keys, kinds, lives, contents, strict=True):
+        text = json.dumps(_COMPARABLE[kind](key, content)).replace(prefix, "")
+        name = _name(key.removeprefix(prefix), found)
+        found[name] = (kind, life > 0, json.loads(_RUN.sub(r"\1:run", text)))
+    return found
+
+
+def wipe(url: str, prefix: str) -> None:
+    """Remove every key below *prefix*: the fewer there are, the sooner others find theirs."""
+    with redis.Redis.from_url(url) as client:
+        if keys := list(client.scan_iter(f"{prefix}:*", count=10_000)):
+            client.unlink(*keys)
+
+
+def _all(client: Any, ask: Callable[[Any, str], Any], keys: list[str]) -> list[Any]:
+    pipeline = client.pipeline(transaction=False)
+    for key in keys:
+        ask(pipeline, key)
+    return list(pipeline.execute())
 
 
 def _name(key: str, found: dict[str, Any]) -> str:
@@ -54,8 +74,7 @@ def _name(key: str, found: dict[str, Any]) -> str:
     return f"{name} {number}" if name != key else key
 
 
-def _hash(client: Any, key: str) -> dict[str, Any]:
-    fields: dict[str, Any] = client.hgetall(key)
+def _hash(key: str, fields: dict[str, Any]) -> dict[str, Any]:
     if "stacktrace" in fields:
         fields["stacktrace"] = f"{len(json.loads(fields['stacktrace']))} traces"
     # Their order is an accident of Lua's tables.
@@ -83,12 +102,21 @@ def _hide(fields: dict[str, Any], names: tuple[str, ...]) -> None:
         fields[name] = "a moment"
 
 
-_CONTENT = {
+_READ: dict[str, Callable[[Any, str], Any]] = {
+    "hash": lambda pipe, key: pipe.hgetall(key),
+    "zset": lambda pipe, key: pipe.zrange(key, 0, -1),
+    "list": lambda pipe, key: pipe.lrange(key, 0, -1),
+    "set": lambda pipe, key: pipe.smembers(key),
+    "string": lambda pipe, key: pipe.get(key),
+    "stream": lambda pipe, key: pipe.xlen(key),
+}
+
+_COMPARABLE: dict[str, Callable[[str, Any], Any]] = {
     "hash": _hash,
     # Scores are moments, or counted up from them; the order is compared by the events.
-    "zset": lambda client, key: sorted(client.zrange(key, 0, -1)),
-    "list": lambda client, key: client.lrange(key, 0, -1),
-    "set": lambda client, key: sorted(client.smembers(key)),
-    "string": lambda client, key: client.get(key),
-    "stream": lambda client, key: None,
+    "zset": lambda _, members: sorted(members),
+    "list": lambda _, members: members,
+    "set": lambda _, members: sorted(members),
+    "string": lambda _, text: text,
+    "stream": lambda _, length: None,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 from pydantic import BaseModel
@@ -35,6 +36,7 @@ async def run(play: Play, ctx: Context) -> Any:
     return play.result
 
 
+@functools.cache  # reading a job's types takes longer than most of what it is made for
 def playing(queue: str = "default", name: str = "play", **policy: Any) -> Job[Play, Any]:
     """Make the job, on any queue and under any name."""
     return job(queue=queue, name=name, **policy)(run)
