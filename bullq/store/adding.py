@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bullq.store.pipelined import PipelinedConnection, Waiter
 
 _SCRIPT = "addJobs-12"
-_KEYS = (
+ADD_KEYS = (
     "wait",
     "paused",
     "meta",
@@ -115,19 +115,20 @@ class AddScript:
     ) -> None:
         self._keys = keys
         self.plain = is_proven(_SCRIPT) if plain is None else plain
-        names = [keys.key(name) for name in _KEYS]
+        names = [keys.key(name) for name in ADD_KEYS]
         self._script = client.register_script(script(_SCRIPT)).on(names, arguments=1)
 
     async def add_jobs(self, jobs: Sequence[NewJob]) -> Sequence[Answer]:
         """Add jobs in order (lua/addJobs-12.lua); give what `answers` reads."""
-        reply: Sequence[Answer] = await self._script(self._argument(jobs))
+        reply: Sequence[Answer] = await self._script(self.argument(jobs))
         return reply
 
     def begin(self, jobs: Sequence[NewJob], waiter: Waiter) -> bool:
         """Begin to add jobs, if there is a connection: *waiter* hears what `answers` reads."""
-        return self._script.begin(waiter, self._argument(jobs))
+        return self._script.begin(waiter, self.argument(jobs))
 
-    def _argument(self, jobs: Sequence[NewJob]) -> bytes:
+    def argument(self, jobs: Sequence[NewJob]) -> bytes:
+        """Pack jobs as lua/addJobs-12.lua takes them."""
         now = time.time_ns() // 1_000_000
         kinds: dict[JobKind, int] = {}
         runs: list[Any] = []

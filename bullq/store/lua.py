@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 _OFFICIAL = re.compile(r"^--- @official (?P<script>(?P<name>\w+)-\d+)$", re.MULTILINE)
+_OURS = re.compile(r"^--- @script (?P<script>(?P<name>\w+)-\d+)$", re.MULTILINE)
 _INCLUDE = re.compile(r"^--- @include (?P<name>\w+)$", re.MULTILINE)
 
 _PROVEN = frozenset({"4a9f03206acf69dd", "c21475e1a0b38c71"})
@@ -29,9 +30,11 @@ def script(name: str) -> str:
     """Read a script of ours, such as 'exchange-12', ready to be sent.
 
     A line `--- @official NAME-N` in it becomes a local function NAME(KEYS, ARGV) around the
-    unchanged text of that official script; `--- @include NAME` the text of includes/NAME.lua.
+    unchanged text of that official script, and `--- @script NAME-N` one around a script of ours;
+    `--- @include NAME` the text of includes/NAME.lua.
     """
-    return _OFFICIAL.sub(_wrapped, _INCLUDE.sub(_included, _read(name)))
+    text = _OFFICIAL.sub(_wrapped, _INCLUDE.sub(_included, _read(name)))
+    return _OURS.sub(lambda found: _function(found["name"], script(found["script"])), text)
 
 
 @cache
@@ -47,8 +50,11 @@ def is_proven(name: str) -> bool:
 
 
 def _wrapped(directive: re.Match[str]) -> str:
-    body = official(directive["script"])
-    return f"local function {directive['name']}(KEYS, ARGV)\n{body}\nend"
+    return _function(directive["name"], official(directive["script"]))
+
+
+def _function(name: str, body: str) -> str:
+    return f"local function {name}(KEYS, ARGV)\n{body}\nend"
 
 
 def _included(directive: re.Match[str]) -> str:

@@ -1,0 +1,424 @@
+"""Decide in Redis which engine runs a job: add with confirmation, look, settle, sweep.
+
+The job's own slot in Redis is the arbiter. Every script here may be called again, by anybody,
+in any order: the first decision stands.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgpack
+
+from bullq.protocol.options import encode_options
+from bullq.store.adding import ADD_KEYS, AddScript, NewJob
+from bullq.store.lua import script
+
+if TYPE_CHECKING:
+    from bullq.protocol.keys import QueueKeys
+    from bullq.store.connection import Store
+    from bullq.store.pipelined import PipelinedConnection, Waiter
+
+DISPATCHER_FIELD = "bullq:dispatcher"
+"""The field of a job's hash that names whom to tell when it begins."""
+ROUTED_FIELD = "bullq:routed"
+"""The field of a job's hash that says when it went to another engine, ms since the epoch."""
+ROUTED_VALUE = '{"routed":"inngest"}'
+"""The return value of a job that went to Inngest and has not ended there yet."""
+
+_KEEP_MS = 48 * 3_600_000  # twice as long as Inngest knows the id of an event
+_GRACE_MS = 5_000  # a dispatcher that lives has sent its event by then
+
+
+class Pickup(StrEnum):
+    """Whether live workers excuse that a job has not begun in time."""
+
+    ALIVE = "alive"
+    STARTED = "started"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """Who waits for jobs to begin (*dispatcher*), and for how long.
+
+    *timeout_ms* counts from the add, or from when a delayed job is due.
+    """
+
+    dispatcher: str
+    timeout_ms: int
+    pickup: Pickup = Pickup.ALIVE
+
+
+class Adding(StrEnum):
+    """What adding a job with confirmation came to."""
+
+    ADDED = "added"
+    AGAIN = "again"
+    """It is on the queue, or was: this dispatcher has added it before."""
+    ROUTED = "routed"
+    """It went to another engine before the add arrived."""
+    TAKEN = "taken"
+    """The id stands for another job: one of this id, or the one it is a duplicate of."""
+    REFUSED = "refused"
+
+
+class Added(NamedTuple):
+    """How one add ended.
+
+    *detail* is the id of the job that the id stands for (one's own where it was added); for
+    REFUSED a negative number of BullMQ's, or an error's text after '!'.
+    """
+
+    outcome: Adding
+    detail: str | int
+
+
+class ConfirmedAdds(NamedTuple):
+    """What a call to add_confirmed gave: *epoch* is the queue's now.
+
+    *added* has one entry per job, or is None where data was lost since the epoch that was
+    expected: nothing was added then.
+    """
+
+    epoch: str
+    added: list[Added] | None
+
+
+class Standing(StrEnum):
+    """Where a job stands between the engines."""
+
+    ABSENT = "absent"
+    """Nothing is known of it: it was never added."""
+    GONE = "gone"
+    """It was on the queue, and its record is there no more: it ran, or somebody removed it."""
+    ROUTED = "routed"
+    """It went to another engine."""
+    PICKED = "picked"
+    """A worker has begun it."""
+    WAITING = "waiting"
+    DELAYED = "delayed"
+    PARENT = "parent"
+    """It waits for its children, or has had some: it stays on BullMQ."""
+    SCHEDULE = "schedule"
+    """A schedule has made it: it stays on BullMQ."""
+    NOWHERE = "nowhere"
+    """It has a record, and is in no list of its queue."""
+
+
+class Condition(NamedTuple):
+    """How a queue does. Times are the server's, in ms since the epoch.
+
+    *waiting* has the paused ones, too. *concurrency* is how many jobs may be active in all, 0 for
+    any number; *limited_for_ms* how long the rate limit still lasts; *claimed_at_ms* when a job was
+    claimed last as far as can be told, 0 where it cannot; *is_held* that the job claimed last has
+    a worker that keeps its lock.
+    """
+
+    paused: bool
+    waiting: int
+    prioritized: int
+    delayed: int
+    active: int
+    concurrency: int
+    limited_for_ms: int
+    claimed_at_ms: int
+    is_held: bool
+
+
+class Looked(NamedTuple):
+    """What a look gave: *epoch* is empty where the queue has none."""
+
+    server_ms: int
+    epoch: str
+    queue: Condition
+    standings: list[Standing]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """A job to settle.
+
+    *known* says that it was on the queue for certain (its add was answered): where it is gone then,
+    it is not taken for one that never came. The rest describes the job for its tombstone, should
+    it never have come: *data* and *options* are JSON texts, *timestamp* is ms since the epoch.
+    """
+
+    id: str
+    known: bool = False
+    name: str = ""
+    data: str = "null"
+    options: str = "{}"
+    timestamp: int = 0
+
+    @classmethod
+    def of(cls, job: NewJob, timestamp: int, *, known: bool = False) -> Unsettled:
+        """Describe a job that was to be added."""
+        data = job.data if isinstance(job.data, str) else job.data.decode()
+        options = json.dumps({**encode_options(job.options), "jobId": job.id})
+        return cls(
+            id=job.id, known=known, name=job.name, data=data, options=options, timestamp=timestamp
+        )
+
+    def packed(self) -> list[Any]:
+        """Give the list that lua/settle-1.lua reads."""
+        return [self.id, self.known, self.name, self.data, self.options, str(self.timestamp)]
+
+
+class Parcel(NamedTuple):
+    """What the event of a routed job needs: *data* and *options* are JSON texts.
+
+    *timestamp* is when the job was made, *due_ms* when it is to run, both in ms since the epoch.
+    """
+
+    id: str
+    name: str
+    data: str
+    options: str
+    timestamp: int
+    due_ms: int
+
+
+class Verdict(StrEnum):
+    """Which engine has a job, by the arbiter's word."""
+
+    ROUTED = "routed"
+    PICKED = "picked"
+    GONE = "gone"
+    """It was on the queue and is there no more: nobody else may run it."""
+    LOST = "lost"
+    """Data was lost since the epoch that was expected, and the job with it."""
+    PARENT = "parent"
+    SCHEDULE = "schedule"
+    NOWHERE = "nowhere"
+    ERROR = "error"
+
+
+class Settled(NamedTuple):
+    """How a job was settled.
+
+    For ROUTED, *fresh* says that this call did it, and *parcel* has what its event needs: None
+    once the event was accepted. For ERROR, *error* has Redis' word.
+    """
+
+    verdict: Verdict
+    fresh: bool = False
+    parcel: Parcel | None = None
+    error: str = ""
+
+
+class Settling(NamedTuple):
+    """What a call to settle gave: *epoch* is empty where the queue has none."""
+
+    server_ms: int
+    epoch: str
+    settled: list[Settled]
+
+
+class Swept(NamedTuple):
+    """What a sweep found.
+
+    *is_ours* is False where somebody else has the lease. *parcels* are events to be sent; *fresh*
+    the ids of those that this sweep has routed. *looked_at* and *left* count overdue jobs, *unsent*
+    the routed ones whose events were not accepted yet.
+    """
+
+    server_ms: int
+    is_ours: bool
+    parcels: list[Parcel]
+    fresh: frozenset[str]
+    looked_at: int
+    left: int
+    unsent: int
+
+
+def started_channel(prefix: str, dispatcher: str) -> str:
+    """Name the channel on which a dispatcher hears which of its jobs have begun."""
+    return f"{prefix}:bullq:started:{dispatcher}"
+
+
+def read_started(message: str) -> tuple[str, list[str]]:
+    """Read what is heard there: a queue, and the ids of jobs of it that have begun."""
+    queue, *ids = message.split("\0")
+    return queue, ids
+
+
+class Arbiter:
+    """The scripts of one queue, on a connection of the running event loop.
+
+    *connection* is whose deadlines count: StoreUnavailable and redis-py's errors pass through, so
+    call within `store.errors()`.
+    """
+
+    def __init__(self, connection: PipelinedConnection, keys: QueueKeys) -> None:
+        self.keys = keys
+        self._adds = AddScript(connection, keys)
+        names = [keys.key(name) for name in ADD_KEYS]
+        self._add = connection.register_script(script("addConfirmed-12")).on(names, arguments=2)
+        self._settle = connection.register_script(script("settle-1")).on([keys.base], arguments=2)
+        self._look = connection.register_script(script("look-1")).on([keys.base], arguments=1)
+        self._sweep = connection.register_script(script("sweep-1")).on([keys.base], arguments=1)
+        self._sent = connection.register_script(script("sent-1"))
+
+    async def add_confirmed(
+        self,
+        jobs: Sequence[NewJob],
+        confirmation: Confirmation,
+        *,
+        epoch: str | None = None,
+        seen: Sequence[str] = (),
+    ) -> ConfirmedAdds:
+        """Add jobs in order, and note by when they have to begin (lua/addConfirmed-12.lua).
+
+        *epoch* is the queue's as it was learnt before, None where it is not known. *seen* are ids
+        whose fate the dispatcher knows for good, with no event or outbox row of theirs under way:
+        nothing of them has to be remembered any more.
+        """
+        arguments = self._add_arguments(jobs, confirmation, epoch, seen)
+        return read_adds(jobs, await self._add(*arguments))
+
+    def begin_add_confirmed(
+        self,
+        jobs: Sequence[NewJob],
+        confirmation: Confirmation,
+        waiter: Waiter,
+        *,
+        epoch: str | None = None,
+        seen: Sequence[str] = (),
+    ) -> bool:
+        """Begin to add, if there is a connection: *waiter* hears what `read_adds` reads."""
+        return self._add.begin(waiter, *self._add_arguments(jobs, confirmation, epoch, seen))
+
+    async def look(self, job_ids: Sequence[str]) -> Looked:
+        """Read where jobs stand and how their queue does, changing nothing (lua/look-1.lua)."""
+        server_ms, epoch, queue, states = await self._look(_packed(list(job_ids)))
+        standings = [Standing(state) for state in states]
+        return Looked(int(server_ms), epoch, _condition(queue), standings)
+
+    async def settle(self, jobs: Sequence[Unsettled], *, epoch: str | None = None) -> Settling:
+        """Decide which engine runs jobs, once and for all (lua/settle-1.lua).
+
+        With the *epoch* as it was learnt before, an absent job of a queue that has lost data is
+        LOST; without it, it is ROUTED.
+        """
+        packed = _packed([job.packed() for job in jobs])
+        server_ms, now_epoch, answers = await self._settle(packed, (epoch or "").encode())
+        settled = [_settled(job.id, *answer) for job, answer in zip(jobs, answers, strict=True)]
+        return Settling(int(server_ms), now_epoch, settled)
+
+    async def sent(self, job_ids: Iterable[str]) -> int:
+        """Note that Inngest has accepted the events of routed jobs (lua/sent-1.lua).
+
+        Gives how many of them waited for that.
+        """
+        ids = list(job_ids)
+        return int(await self._sent([self.keys.base], ids)) if ids else 0
+
+    async def sweep(
+        self,
+        holder: str,
+        *,
+        lease_ms: int,
+        alive: bool,
+        limit: int = 100,
+        grace_ms: int = _GRACE_MS,
+        keep_ms: int = _KEEP_MS,
+    ) -> Swept:
+        """Route jobs that are overdue, as the one sweeper there is (lua/sweep-1.lua).
+
+        *alive* says that workers of the queue live. The event of a routed job is left for
+        *grace_ms* to whoever routed it; what became of jobs is known for *keep_ms*.
+        """
+        terms = {
+            "holder": holder,
+            "lease": lease_ms,
+            "limit": limit,
+            "alive": alive,
+            "grace": grace_ms,
+            "keep": keep_ms,
+        }
+        server_ms, ours, found, *counts = await self._sweep(_packed(terms))
+        parcels = [_parcel(job_id, parcel) for job_id, _, parcel in found if parcel]
+        fresh = frozenset(job_id for job_id, routed, _ in found if routed)
+        return Swept(int(server_ms), bool(ours), parcels, fresh, *(int(count) for count in counts))
+
+    def _add_arguments(
+        self,
+        jobs: Sequence[NewJob],
+        confirmation: Confirmation,
+        epoch: str | None,
+        seen: Sequence[str],
+    ) -> tuple[bytes, bytes]:
+        terms: dict[str, Any] = {
+            "dispatcher": confirmation.dispatcher,
+            "timeout": confirmation.timeout_ms,
+            "pickup": confirmation.pickup.value,
+            "fresh": secrets.token_hex(8),
+        }
+        if epoch is not None:
+            terms["epoch"] = epoch
+        if seen:
+            terms["seen"] = list(seen)
+        return self._adds.argument(jobs), _packed(terms)
+
+
+async def live_workers(store: Store, keys: QueueKeys) -> int:
+    """Count the workers of a queue, of any language, by the names of their connections.
+
+    Asks for all connections of the server: not to be done for every job.
+    """
+    plain = keys.base.removesuffix(":")  # the official Python client writes the queue as it is
+    whole = {keys.client_name(), plain}
+    beginnings = (keys.client_name(":w:"), f"{plain}:w:")
+    with store.errors():
+        clients = await store.client().client_list()
+    names = [client["name"] for client in clients]
+    return sum(name in whole or name.startswith(beginnings) for name in names)
+
+
+def read_adds(jobs: Sequence[NewJob], reply: Any) -> ConfirmedAdds:
+    """Read what lua/addConfirmed-12.lua answers."""
+    epoch, told = reply
+    if told is None:
+        return ConfirmedAdds(epoch, None)
+    added = [Added(Adding.ADDED, job.id) for job in jobs]
+    for place, word, detail in zip(told[::3], told[1::3], told[2::3], strict=True):
+        added[int(place) - 1] = Added(Adding(word), detail)
+    return ConfirmedAdds(epoch, added)
+
+
+def _condition(queue: Sequence[int | str]) -> Condition:
+    paused, waiting, prioritized, delayed, active, concurrency, limited, claimed, held = map(
+        int, queue
+    )
+    return Condition(
+        bool(paused),
+        waiting,
+        prioritized,
+        delayed,
+        active,
+        concurrency,
+        limited,
+        claimed,
+        bool(held),
+    )
+
+
+def _settled(job_id: str, word: str, fresh: int = 0, parcel: Sequence[str] = ()) -> Settled:
+    if word.startswith("!"):
+        return Settled(Verdict.ERROR, error=word[1:])
+    return Settled(Verdict(word), bool(fresh), _parcel(job_id, parcel) if parcel else None)
+
+
+def _parcel(job_id: str, parcel: Sequence[str]) -> Parcel:
+    name, data, options, timestamp, due_ms = parcel
+    return Parcel(job_id, name, data, options, int(timestamp), int(due_ms))
+
+
+def _packed(value: Any) -> bytes:
+    packed: bytes = msgpack.packb(value, use_bin_type=False, unicode_errors="replace")
+    return packed

@@ -1,0 +1,156 @@
+--[[
+  Add jobs whose pickup is to be confirmed, as lua/addJobs adds them, and note in the same step by
+  when they have to be begun and whom to tell of it.
+
+  Adding an id again is harmless, also when its job has ended and its record is gone, or when it
+  was routed to another engine meanwhile.
+
+    KEYS     as of lua/addJobs
+
+    ARGV[1]  as of lua/addJobs
+    ARGV[2]  msgpack map:
+               dispatcher  whom to tell when the jobs begin; only its own jobs are its own
+               timeout     ms from now, or from when a job is due, within which it has to begin
+               pickup      'alive' | 'started': whether live workers excuse it
+               epoch       the queue's epoch as the dispatcher knows it, or absent
+               fresh       the epoch to set where the queue has none
+               seen        list of ids whose fate the dispatcher knows for good, or absent
+
+  Returns {epoch, false} where data was lost since the dispatcher learnt its epoch: nothing was
+  added. Else {epoch, a flat list of place (from 1), word and detail for those jobs alone that were
+  not simply added}. The words:
+    again    the job is on the queue, or was: this dispatcher has added it before
+    routed   it went to another engine meanwhile
+    taken    the id stands for another job: the detail is the id of that one
+    refused  the detail is a negative number, or an error's text after '!'
+]]
+local BASE = KEYS[12]
+local terms = cmsgpack.unpack(ARGV[2])
+
+--- @include standing
+
+local epoch = redis.call("GET", EPOCH)
+if not epoch then
+  epoch = terms.fresh
+  redis.call("SET", EPOCH, epoch)
+end
+if terms.epoch and terms.epoch ~= epoch then
+  return {epoch, false}
+end
+if terms.seen then
+  redis.call("ZREM", STARTED, unpack(terms.seen))
+  redis.call("ZREM", DUE, unpack(terms.seen))
+end
+
+--- @script addJobs-12
+
+local given = cmsgpack.unpack(ARGV[1])
+local ids, keys, delayed = {}, {}, {}
+for _, run in ipairs(given[3]) do
+  if type(run[1]) == "number" then
+    for place = 1, #run[2], 2 do
+      ids[#ids + 1] = run[2][place]
+    end
+  else
+    ids[#ids + 1] = cmsgpack.unpack(run[2][1])[2]
+    delayed[#ids] = run[1] == "delayed"
+  end
+end
+for place, id in ipairs(ids) do
+  keys[place] = BASE .. id
+end
+
+local words = {}
+
+-- What is known of an id already decides: its job is there, or was, or went elsewhere.
+local function known(place, id)
+  local job = redis.call("HMGET", keys[place], "name", "bullq:dispatcher", "bullq:routed")
+  if job[3] or redis.call("ZSCORE", ROUTED, id) then
+    return {"routed", id}
+  elseif job[1] and job[2] ~= terms.dispatcher then
+    return {"taken", id}
+  elseif job[1] or redis.call("ZSCORE", STARTED, id) or redis.call("ZSCORE", DUE, id) then
+    return {"again", id}
+  end
+end
+
+local function anyOf(set)
+  for _, score in ipairs(redis.call("ZMSCORE", set, unpack(ids))) do
+    if score then
+      return true
+    end
+  end
+  return false
+end
+
+local old = redis.call("EXISTS", unpack(keys)) > 0 or anyOf(STARTED) or anyOf(ROUTED) or anyOf(DUE)
+local twice = {}
+for place, id in ipairs(ids) do
+  words[place] = twice[id] and {"again", id} or old and known(place, id) or false
+  twice[id] = true
+end
+
+-- Leaves out the jobs of which something is known, and gives the places of the others.
+local function withoutKnown()
+  local kept, runs, place = {}, {}, 0
+  for _, run in ipairs(given[3]) do
+    local jobs = {}
+    local plain = type(run[1]) == "number"
+    for number = 1, plain and #run[2] or 1, plain and 2 or 1 do
+      place = place + 1
+      if not words[place] then
+        kept[#kept + 1] = place
+        jobs[#jobs + 1], jobs[#jobs + 2] = run[2][number], run[2][number + 1]
+      end
+    end
+    if #jobs > 0 then
+      runs[#runs + 1] = {run[1], plain and jobs or run[2]}
+    end
+  end
+  given[3] = runs
+  return kept
+end
+
+local kept
+for place = 1, #ids do
+  if words[place] then
+    kept = withoutKnown()
+    break
+  end
+end
+
+local answers = {}
+if not kept then
+  answers = addJobs(KEYS, ARGV)
+elseif #kept > 0 then
+  answers = addJobs(KEYS, {cmsgpack.pack(given)})
+end
+for index = 1, #answers, 2 do
+  local place, answer = kept and kept[answers[index]] or answers[index], answers[index + 1]
+  if type(answer) == "number" or string.sub(answer, 1, 1) == "!" then
+    words[place] = {"refused", answer}
+  elseif answer ~= ids[place] then
+    words[place] = {"taken", answer}
+  end
+end
+
+local now, due, told = milliseconds(), {}, {}
+for place, id in ipairs(ids) do
+  local word = words[place]
+  if word then
+    local length = #told
+    told[length + 1], told[length + 2], told[length + 3] = place, word[1], word[2]
+  else
+    redis.call("HSET", keys[place], "bullq:dispatcher", terms.dispatcher,
+      "bullq:timeout", terms.timeout, "bullq:pickup", terms.pickup)
+    local at = now
+    if delayed[place] then
+      at = math.floor(redis.call("ZSCORE", KEYS[6], id) / 4096)
+    end
+    due[#due + 1], due[#due + 2] = whole(at + terms.timeout), id
+  end
+end
+if #due > 0 then
+  redis.call("ZADD", DUE, unpack(due))
+end
+return {epoch, told}
