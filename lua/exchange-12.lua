@@ -75,6 +75,7 @@ end
 local meta = redis.call("HMGET", META, "paused", "concurrency", "max", "opts.maxLenEvents")
 
 --- @include plainFinish
+--- @include started
 --- @include plainClaim
 
 local settle = {}
@@ -215,6 +216,11 @@ for index = begin, #wanted do
     break
   end
   claimed[#claimed + 1] = {answer[2], token, answer[1]}
+  local dispatcher = waitsFor(answer[1])
+  if dispatcher then
+    hasStarted(dispatcher, answer[2])
+  end
 end
+tellStarted()
 
 return {now, settled, claimed, limitedFor, nextDelayed}

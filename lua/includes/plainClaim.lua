@@ -20,22 +20,30 @@ local function takeWaiting(count)
 end
 
 -- How often the job has begun, this time included; nil where that has to be counted by Redis.
+-- Then, where this is the first time, the dispatcher that waits for it.
 local function starts(fields)
+  local dispatcher
   for place = 1, #fields, 2 do
-    if fields[place] == "ats" then
+    local name = fields[place]
+    if name == "ats" then
       local made = fields[place + 1]
       return #made < 16 and string.find(made, "^%d+$") and made + 1 or nil
+    elseif name == "bullq:dispatcher" then
+      dispatcher = fields[place + 1]
     end
   end
-  return 1
+  return 1, dispatcher
 end
 
-local function begun(jobKey)
+local function begun(jobKey, id)
   local fields = redis.pcall("HGETALL", jobKey)
   if fields.err then
     return {}
   end
-  local ats = starts(fields)
+  local ats, dispatcher = starts(fields)
+  if dispatcher then
+    hasStarted(dispatcher, id)
+  end
   if not ats then
     redis.call("HSET", jobKey, "processedOn", now, "pb", claim.name)
     if refused("HINCRBY", jobKey, "ats", 1) then
@@ -69,7 +77,7 @@ local function plainClaim(tokens)
     local jobKey, token = BASE .. id, tokens[index]
     redis.call("SET", jobKey .. ":lock", token, "PX", claim.lockDuration)
     redis.call("XADD", EVENTS, "*", "event", "active", "jobId", id, "prev", "waiting")
-    claimed[index] = {id, token, begun(jobKey)}
+    claimed[index] = {id, token, begun(jobKey, id)}
   end
   return claimed
 end
