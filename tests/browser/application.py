@@ -72,12 +72,23 @@ async def pack(data: Greeting) -> str:
     return "packed"
 
 
+@job(queue="data-sync")
+async def ship(data: Hold, ctx: Context) -> str:
+    ctx.log("weighing")
+    await ctx.run("weigh", lambda: 3)
+    ctx.progress(30)
+    await ctx.invoke("wait at the gate", hold, data)
+    ctx.log("through the gate")
+    await ctx.sleep("on the road", timedelta(hours=1))
+    return "there"
+
+
 @job(queue="scheduled", every=timedelta(hours=1))
 async def tick(data: Nothing) -> str:
     return "tick"
 
 
-JOBS = [greet, repair, hold, pack, tick]
+JOBS = [greet, repair, hold, pack, ship, tick]
 QUEUES = [QueueSpec(name="parcels", concurrency=5, metrics_for=timedelta(hours=1))]
 
 
