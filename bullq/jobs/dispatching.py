@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from bullq.clock import Duration
 from bullq.errors import StepMisuse
@@ -12,6 +12,10 @@ from bullq.jobs.definition import JobDefinition
 
 DataT = TypeVar("DataT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+DeduplicationMode = Literal["first", "replace", "debounce", "last"]
+"""Which of the jobs with one deduplication id is to run."""
 
 
 class DispatchOptions(NamedTuple):
@@ -24,6 +28,7 @@ class DispatchOptions(NamedTuple):
     attempts: int | None = None
     deduplication_id: str | None = None
     deduplication_ttl: Duration | None = None
+    deduplication_mode: DeduplicationMode = "first"
 
 
 AS_DEFINED = DispatchOptions()

@@ -10,7 +10,13 @@ from bullq.clock import Duration, to_ms
 from bullq.errors import JobDefinitionError, PayloadError, ResultError
 from bullq.jobs.context import Context
 from bullq.jobs.definition import Executor, JobDefinition, JobPolicy
-from bullq.jobs.dispatching import AS_DEFINED, DispatchOptions, Receipt, current_dispatcher
+from bullq.jobs.dispatching import (
+    AS_DEFINED,
+    DeduplicationMode,
+    DispatchOptions,
+    Receipt,
+    current_dispatcher,
+)
 from bullq.jobs.flow import Flow, FlowTree, OnFailure
 from bullq.jobs.limits import check_payload
 from bullq.jobs.payload import Result
@@ -37,6 +43,7 @@ class Job(JobDefinition[DataT, ResultT]):
         attempts: int | None = None,
         deduplication_id: str | None = None,
         deduplication_ttl: Duration | None = None,
+        deduplication_mode: DeduplicationMode = "first",
     ) -> Receipt[ResultT]:
         """Queue the job and return its receipt.
 
@@ -44,9 +51,14 @@ class Job(JobDefinition[DataT, ResultT]):
         *deduplication_ttl* are seconds or timedeltas; *priority* goes from 1 (first) to
         2,097,152 (last), 0 for none; *lifo* puts it in front. None: as the job or queue says.
 
+        Of the jobs with one *deduplication_id* the 'first' runs, until it has ended or for
+        *deduplication_ttl*. While it is delayed 'replace' takes each later one in its place, and
+        'debounce' waits anew each time; 'last' runs the latest once an active one has ended.
+
         Raises PayloadError, InvalidOptionError, StoreUnavailable, DispatchInDoubt.
         """
-        said = (id, delay, priority, lifo, attempts, deduplication_id, deduplication_ttl)
+        once = (deduplication_id, deduplication_ttl, deduplication_mode)
+        said = (id, delay, priority, lifo, attempts, *once)
         options = AS_DEFINED if said == AS_DEFINED else DispatchOptions(*said)
         return await current_dispatcher().dispatch(self, data, options)
 
@@ -61,6 +73,7 @@ class Job(JobDefinition[DataT, ResultT]):
         attempts: int | None = None,
         deduplication_id: str | None = None,
         deduplication_ttl: Duration | None = None,
+        deduplication_mode: DeduplicationMode = "first",
     ) -> Receipt[ResultT]:
         """Do the same as dispatch(), for code without an event loop, such as Django and Flask."""
         receipt: Receipt[ResultT] = current_dispatcher().run_sync(
@@ -73,6 +86,7 @@ class Job(JobDefinition[DataT, ResultT]):
                 attempts=attempts,
                 deduplication_id=deduplication_id,
                 deduplication_ttl=deduplication_ttl,
+                deduplication_mode=deduplication_mode,
             )
         )
         return receipt

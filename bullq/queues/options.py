@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from bullq.clock import to_ms
 from bullq.errors import InvalidOptionError
-from bullq.jobs.dispatching import DispatchOptions
-from bullq.protocol.options import JobOptions
+from bullq.jobs.dispatching import DeduplicationMode, DispatchOptions
+from bullq.protocol.options import Deduplication, JobOptions
 
 if TYPE_CHECKING:
     from bullq.jobs.definition import JobDefinition
@@ -54,10 +54,41 @@ def job_options(
         options["delay"] = to_ms(given.delay)
     if given.lifo:
         options["lifo"] = True
-    if given.deduplication_id is not None:
-        options["deduplication"] = {"id": given.deduplication_id}
-        if given.deduplication_ttl is not None:
-            options["deduplication"]["ttl"] = to_ms(given.deduplication_ttl)
-    elif given.deduplication_ttl is not None:
-        raise InvalidOptionError("deduplication_ttl is for how long; say deduplication_id, too")
+    if deduplication := _deduplication(given):
+        options["deduplication"] = deduplication
     return options
+
+
+_MODES: dict[DeduplicationMode, Deduplication] = {
+    "first": {},
+    "replace": {"replace": True},
+    "debounce": {"replace": True, "extend": True},
+    "last": {"keepLastIfActive": True},
+}
+
+
+def _deduplication(given: DispatchOptions) -> Deduplication | None:
+    """Give how later jobs stand to an earlier one; raises InvalidOptionError where that is odd."""
+    ttl, mode = given.deduplication_ttl, given.deduplication_mode
+    if given.deduplication_id is None:
+        if ttl is not None or mode != "first":
+            raise InvalidOptionError(
+                "deduplication_ttl and deduplication_mode say how; say deduplication_id, too"
+            )
+        return None
+    if mode not in _MODES:
+        known = ", ".join(map(repr, _MODES))
+        raise InvalidOptionError(f"A deduplication_mode is one of {known}, not {mode!r}")
+    if mode in ("replace", "debounce") and not given.delay:
+        raise InvalidOptionError(
+            f"deduplication_mode={mode!r} takes a later job while the earlier one is delayed; "
+            "give a delay"
+        )
+    if mode == "debounce" and ttl is None:
+        raise InvalidOptionError(
+            "deduplication_mode='debounce' counts deduplication_ttl anew with each job; give one"
+        )
+    found: Deduplication = {"id": given.deduplication_id, **_MODES[mode]}
+    if ttl is not None:
+        found["ttl"] = to_ms(ttl)
+    return found

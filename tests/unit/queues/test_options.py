@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from bullq.errors import InvalidOptionError
-from bullq.jobs.dispatching import DispatchOptions
+from bullq.jobs.dispatching import DeduplicationMode, DispatchOptions
 from bullq.jobs.job import Job, job
 from bullq.jobs.retry import Backoff
 from bullq.queues.options import job_options
@@ -103,3 +103,38 @@ def test_a_time_to_deduplicate_without_an_id_is_refused() -> None:
 
 def test_logs_without_a_bound_say_nothing() -> None:
     assert "keepLogs" not in job_options(make(), QueueSpec(name="default", keep_logs=None))
+
+
+@pytest.mark.parametrize(
+    ("mode", "stored"),
+    [
+        ("first", {"ttl": 60_000}),
+        ("replace", {"ttl": 60_000, "replace": True}),
+        ("debounce", {"ttl": 60_000, "replace": True, "extend": True}),
+        ("last", {"ttl": 60_000, "keepLastIfActive": True}),
+    ],
+)
+def test_a_deduplication_mode_says_which_of_the_jobs_runs(
+    mode: DeduplicationMode, stored: dict[str, Any]
+) -> None:
+    given = DispatchOptions(
+        delay=1, deduplication_id="d", deduplication_ttl=60, deduplication_mode=mode
+    )
+    assert job_options(make(), SPEC, given)["deduplication"] == {"id": "d", **stored}
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"deduplication_mode": "last"}, "say deduplication_id, too"),
+        ({"deduplication_mode": "replace", "deduplication_id": "d"}, "give a delay"),
+        (
+            {"deduplication_mode": "debounce", "deduplication_id": "d", "delay": 1},
+            "counts deduplication_ttl anew",
+        ),
+        ({"deduplication_mode": "best", "deduplication_id": "d"}, "is one of 'first', 'replace'"),
+    ],
+)
+def test_a_deduplication_mode_that_cannot_work_is_refused(given: dict[str, Any], why: str) -> None:
+    with pytest.raises(InvalidOptionError, match=why):
+        job_options(make(), SPEC, DispatchOptions(**given))
