@@ -170,7 +170,7 @@ async def test_a_job_that_its_processor_has_moved_is_not_taken_for_a_lost_one(
         tidied.append(job.id)
         raise bullmq.DelayedError
 
-    worker, events = bench.worker(process, concurrency=2, lockDuration=400, lockRenewTime=50)
+    worker, events = bench.worker(process, concurrency=2, lockRenewTime=50)
     job = await bench.add()
     await events.wait_for("active")
     await bench.queue.add("other", {})
@@ -290,7 +290,7 @@ async def test_locks_outlive_their_duration_and_that_is_told(bench: Bench) -> No
     async def process(_job: bullmq.Job, _token: str) -> None:
         await gate.wait()
 
-    _, events = bench.worker(process, lockDuration=400, lockRenewTime=100)
+    _, events = bench.worker(process, lockDuration=1000, lockRenewTime=200)
     job = await bench.add()
     renewals = await events.wait_for("locksRenewed", 6)
     assert renewals[0] == ({"count": 1, "jobIds": [job.id]},)
@@ -308,7 +308,7 @@ async def test_an_idle_queue_is_asked_as_often_as_the_worker_says(bench: Bench) 
         unmarked.lpush(f"{bench.base}wait", "silent")
         await unmarked.execute()
     await events.wait_for("completed", 2)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4  # otherwise after 5
 
 
 async def test_what_redis_refuses_to_record_is_no_success(bench: Bench) -> None:

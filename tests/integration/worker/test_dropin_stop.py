@@ -86,7 +86,7 @@ async def test_w13_close_can_be_given_a_time_and_puts_jobs_back_then(bench: Benc
     await events.wait_for("active")
     began = time.monotonic()
     await worker.close(timeout=0.1)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     assert await job.getState() == "waiting"
     assert (await bench.stored(job)).get("atm", "0") == "0"
 
@@ -101,7 +101,7 @@ async def test_w13_close_can_be_cancelled_and_then_forced(bench: Bench) -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(worker.close(), 0.05)
     assert not worker.closed
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(DEADLINE):
         await worker.close(force=True)
     assert worker.closed
     assert not worker.isRunning()
@@ -128,7 +128,7 @@ async def test_what_a_forced_close_leaves_is_taken_back_by_the_next_worker(bench
         finally:
             seen.append(signal.reason)
 
-    worker, events = bench.worker(hangs, lockDuration=300)
+    worker, events = bench.worker(hangs, lockDuration=1000)
     job = await bench.add()
     await events.wait_for("active")
     await worker.close(force=True)
@@ -154,7 +154,7 @@ async def test_jobs_can_be_taken_by_hand(bench: Bench) -> None:
     for end in (worker.pause, worker.close):
         waiting = asyncio.create_task(worker.getNextJob("my token"))
         await asyncio.sleep(0.05)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(DEADLINE):
             await end()
             assert await waiting is None
 
@@ -169,7 +169,7 @@ async def test_w1_who_takes_jobs_by_hand_can_wait_longer_than_a_command_may_take
     done, _ = await asyncio.wait([waiting], timeout=0.6)
     assert not done
     added = await bench.add()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(DEADLINE):
         job = await waiting
     assert job.id == added.id
 
@@ -186,7 +186,7 @@ async def test_it_runs_when_it_is_told_to(bench: Bench) -> None:
     with pytest.raises(RuntimeError, match="already running"):
         await worker.run()
     await worker.close(force=True)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(DEADLINE):
         await running
 
 
