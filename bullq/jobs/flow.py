@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
 from bullq.clock import Duration
-from bullq.errors import InvalidOptionError
+from bullq.errors import ActionRefused, InvalidOptionError
 from bullq.jobs.definition import JobDefinition
 from bullq.jobs.dispatching import DispatchOptions, Receipt
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 DataT = TypeVar("DataT")
 ResultT = TypeVar("ResultT")
+
+_ENGINE = "bullmq"
 
 OnFailure = Literal["fail", "continue", "ignore", "remove", "wait"]
 """What the failure of a child does to its parent."""
@@ -149,7 +151,15 @@ class FlowPort(ABC):
 
 
 async def children_of(ctx: Context) -> ChildResults:
-    """Give what has become of the children of the running job."""
+    """Give what has become of the children of the running job.
+
+    Raises ActionRefused on an engine other than BullMQ, StoreUnavailable where Redis is away.
+    """
+    if ctx.engine != _ENGINE:
+        raise ActionRefused(
+            f"Flows are BullMQ's, and the job {ctx.job_id} runs on {ctx.engine}: there a job "
+            "starts others itself, with ctx.invoke"
+        )
     return await current_flows().children(ctx.queue, ctx.job_id)
 
 

@@ -279,6 +279,14 @@ async def test_what_cannot_be_a_flow_is_refused_before_anything_is_sent(
     assert await app.store.client().keys(f"{prefix}:*") == []
 
 
+async def test_another_engine_has_no_flows(app: Bullq) -> None:
+    class Elsewhere:
+        engine, queue, job_id = "inngest", "books", "book-1"
+
+    with pytest.raises(ActionRefused, match=r"book-1 runs on inngest: there .* with ctx.invoke"):
+        await children_of(Elsewhere())  # type: ignore[arg-type]
+
+
 async def test_flows_need_bullmq(make_app: AppFactory) -> None:
     make_app(*JOBS, USE_BULLMQ=False)
     with pytest.raises(SettingsError, match="Flows need BullMQ"):
