@@ -7,7 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from bullmq import AbortController, DelayedError, WaitingChildrenError
+from bullmq import AbortController, DelayedError, UnrecoverableError, WaitingChildrenError
 
 from bullq.errors import ResultError
 from bullq.protocol.record import to_json
@@ -75,6 +75,8 @@ class Attempt(Execution):
 
     def failure(self, error: BaseException, *, retriable: bool) -> Settlement:
         """Give the settlement of an attempt that failed, as the worker's own backoff says."""
+        if self.record.deferred_failure is not None:
+            error = UnrecoverableError(self.record.deferred_failure)
         self._error = error
         retriable = retriable and not vars(self.job).get("discarded")
         wait_ms = self._own_wait_ms(error) if retriable else None

@@ -202,6 +202,22 @@ async def test_a_processor_can_wait_for_children(bench: Bench) -> None:
     assert events.all("failed") == []
 
 
+async def test_a_child_s_failure_that_fails_its_parent_is_unrecoverable(bench: Bench) -> None:
+    async def process(job: bullmq.Job, _token: str) -> None:
+        assert job.name == "child", "a parent that has to fail is not run"
+        raise ValueError("no")
+
+    _, events = bench.worker(process)
+    flows = bullmq.FlowProducer(bench.options)
+    child = {"name": "child", "queueName": "q", "opts": {"failParentOnFailure": True}}
+    await flows.add({"name": "parent", "queueName": "q", "children": [child]})
+    [(failed, error), (parent, told)] = await events.wait_for("failed", 2)
+    assert (failed.name, str(error), parent.name) == ("child", "no", "parent")
+    assert isinstance(told, bullmq.UnrecoverableError)
+    assert parent.failedReason == str(told)
+    await flows.close()
+
+
 async def test_the_worker_s_own_backoff_strategy_is_asked(bench: Bench) -> None:
     asked: list[Any] = []
 
