@@ -136,7 +136,7 @@ class BullmqMemory(Memory):
         record = StepRecord(
             job_id=self._record.id,
             token=self._token,
-            fields=_fields(entries),
+            fields=_fields(entries) | self._forgive,
             park="delayed" if timers else "children",
             timers=timers,
             failed=bool(pause.retries),

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MOST_PER_CALL = 50
 """Records in one call at most: it holds Redis for about 1 ms."""
 
+_MOST_BYTES = 1_000_000
+"""What one call may carry, but for a single record that is bigger."""
+
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 0.5  # seconds between attempts while Redis does not serve
 
 Answer = int | str
@@ -71,8 +74,7 @@ class StepLog:
 
     async def _write(self) -> None:
         while self._waiting:
-            count = min(len(self._waiting), MOST_PER_CALL)
-            batch = [self._waiting.popleft() for _ in range(count)]
+            batch = self._next_batch()
             try:
                 answers = await self._call(batch)
             except BaseException as error:
@@ -89,6 +91,16 @@ class StepLog:
                     written.set_exception(RuntimeError(f"Redis cannot record it: {answer[1:]}"))
                 else:
                     written.set_result(answer)
+
+    def _next_batch(self) -> list[tuple[StepRecord, asyncio.Future[Answer]]]:
+        batch = [self._waiting.popleft()]
+        size = batch[0][0].size
+        while self._waiting and len(batch) < MOST_PER_CALL:
+            size += self._waiting[0][0].size
+            if size > _MOST_BYTES:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
 
     async def _call(self, batch: list[tuple[StepRecord, asyncio.Future[Answer]]]) -> list[Answer]:
         pause = _FIRST_PAUSE

@@ -80,6 +80,12 @@ class StepRecord:
     failed: bool = False
     sent: int | None = None
 
+    @property
+    def size(self) -> int:
+        """About how many bytes the record has."""
+        effect = 0 if self.effect is None else len(self.effect[1])
+        return sum(map(len, self.fields.values())) + effect
+
     def packed(self) -> dict[str, Any]:
         """Give the map that lua/recordSteps-13.lua reads."""
         record: dict[str, Any] = {"id": self.job_id, "token": self.token}

@@ -1,0 +1,81 @@
+"""What many jobs record at once travels in few calls, and no call is too big for the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from bullq import QueueSpec
+from bullq.queues.steplog import MOST_PER_CALL, StepLog
+from bullq.store.steps import StepRecord
+from tests.conftest import AppFactory
+
+ONE = QueueSpec(name="one")
+
+
+async def calls_of(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch, texts: Sequence[str]
+) -> list[list[int]]:
+    """Record one step for each text at once; give how many bytes each call's records had."""
+    app = make_app(queues=[ONE])
+    queue = app.queue("one")
+    client = queue.store.client()
+    for number in range(len(texts)):
+        await client.hset(queue.keys.job(f"j-{number}"), mapping={"name": "x"})
+        await client.set(f"{queue.keys.job(f'j-{number}')}:lock", f"t-{number}")
+    log = StepLog(queue.store, queue.keys)
+    calls: list[list[int]] = []
+    record_steps = log.scripts.record_steps
+
+    async def spy(records: Sequence[StepRecord]) -> Any:
+        calls.append([record.size for record in records])
+        return await record_steps(records)
+
+    monkeypatch.setattr(log.scripts, "record_steps", spy)
+    records = [
+        StepRecord(job_id=f"j-{number}", token=f"t-{number}", fields={"step:a": text})
+        for number, text in enumerate(texts)
+    ]
+    assert await asyncio.gather(*map(log.record, records)) == [0] * len(texts)
+    for number, text in enumerate(texts):
+        assert await client.hget(queue.keys.job(f"j-{number}"), "step:a") == text
+    return calls
+
+
+async def test_many_records_share_calls(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = await calls_of(make_app, monkeypatch, ["1"] * 120)
+    assert [len(call) for call in calls] == [MOST_PER_CALL, MOST_PER_CALL, 20]
+
+
+async def test_big_records_have_calls_of_their_own(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [400_000, 400_000, 400_000, 3_000_000, 10]
+    calls = await calls_of(make_app, monkeypatch, ["x" * size for size in sizes])
+    assert calls == [[400_000, 400_000], [400_000], [3_000_000], [10]]
+
+
+async def test_a_broken_record_fails_alone(make_app: AppFactory) -> None:
+    app = make_app(queues=[ONE])
+    queue = app.queue("one")
+    client = queue.store.client()
+    await client.set(queue.keys.job("broken"), "no hash")
+    await client.hset(queue.keys.job("whole"), mapping={"name": "x"})
+    for job_id in ("broken", "whole"):
+        await client.set(f"{queue.keys.job(job_id)}:lock", "mine")
+    log = StepLog(queue.store, queue.keys)
+    broken, whole = await asyncio.gather(
+        *(
+            log.record(StepRecord(job_id=job_id, token="mine", fields={"step:a": "1"}))
+            for job_id in ("broken", "whole")
+        ),
+        return_exceptions=True,
+    )
+    assert isinstance(broken, RuntimeError)
+    assert "WRONGTYPE" in str(broken)
+    assert whole == 0
