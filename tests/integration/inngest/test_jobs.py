@@ -6,6 +6,7 @@ What every engine does alike is in tests/conformance.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from datetime import timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from bullq import (
     QueueSpec,
     RateLimit,
     RemoteJob,
+    StepFailed,
     StoreUnavailable,
     job,
 )
@@ -285,3 +287,111 @@ async def test_give_up_spends_no_more_attempts_and_makes_no_step_again(
     run = await site.run(declined, Order())
     assert (run.status, run.output["message"], made) == ("Failed", "declined", ["first"])
     assert run.requests == 2
+
+
+async def test_a_step_whose_attempts_are_spent_is_a_failed_one_to_inngest_too(
+    make_site: SiteFactory,
+) -> None:
+    @job(queue="default", name="burns", attempts=2, backoff=Backoff.fixed(0))
+    async def burns(order: Order, ctx: Context) -> str:
+        return await ctx.run("raise", lambda: str(1 // order.id))
+
+    site = await make_site(burns)
+    run = await site.run(burns, Order())
+    assert run.output["message"].startswith("the step 'raise' failed: ZeroDivisionError:")
+    operations = [
+        one["op"]
+        for exchange in site.double.exchanges
+        if exchange["response"]["status"] == 206
+        for one in exchange["response"]["body"]
+    ]
+    assert operations == ["StepFailed"]  # the attempt before it asked to be made again
+
+
+async def test_requests_for_planned_steps_log_nothing_again(make_site: SiteFactory) -> None:
+    @job(queue="default", name="talks")
+    async def talks(order: Order, ctx: Context) -> None:
+        ctx.log("before")
+        await ctx.parallel(
+            lambda: ctx.run("a", ctx.log, "in a"), lambda: ctx.run("b", ctx.log, "in b")
+        )
+        ctx.log("after")
+
+    site = await make_site(talks)
+    await site.run(talks, Order(), job_id="mine")
+    shown = await show_job(site.app.queue("default"), "mine")
+    assert shown is not None
+    assert sorted(shown.logs) == ["after", "before", "in a", "in b"]
+
+
+async def test_what_swallows_a_pause_does_not_end_by_it(make_site: SiteFactory) -> None:
+    bodies: list[int] = []
+
+    @job(queue="default", name="deaf")
+    async def deaf(order: Order, ctx: Context) -> str:
+        bodies.append(1)
+        with contextlib.suppress(BaseException):
+            await ctx.sleep("pause", 1)
+        return "done"
+
+    @job(queue="default", name="deaf-branch")
+    async def deaf_branch(order: Order, ctx: Context) -> list[str]:
+        async def branch(name: str) -> str:
+            bodies.append(1)
+            with contextlib.suppress(BaseException):
+                return await ctx.run(name, str, name)
+            return "swallowed"
+
+        return list(await ctx.parallel(lambda: branch("a"), lambda: branch("b")))
+
+    site = await make_site(deaf, deaf_branch)
+    assert (await site.run(deaf, Order())).output == "done"
+    assert len(bodies) == 2
+    assert (await site.run(deaf_branch, Order())).output == ["a", "b"]
+
+
+async def test_a_step_that_takes_too_long_for_the_last_time_is_caught_in_the_body(
+    make_site: SiteFactory,
+) -> None:
+    @job(queue="default", name="slow", attempts=1, timeout=0.05)
+    async def slow(order: Order, ctx: Context) -> str:
+        try:
+            await ctx.run("slow", asyncio.sleep, 5)
+        except StepFailed as failed:
+            return failed.name
+        return "no failure"
+
+    site = await make_site(slow)
+    assert (await site.run(slow, Order())).output == "TimeoutError"
+
+
+async def test_a_body_that_takes_too_long_between_steps_is_tried_again(
+    make_site: SiteFactory,
+) -> None:
+    seen: list[int] = []
+
+    @job(queue="default", name="slow", attempts=2, backoff=Backoff.fixed(0), timeout=0.05)
+    async def slow(order: Order, ctx: Context) -> int:
+        seen.append(ctx.attempt)
+        await asyncio.sleep(5 if ctx.attempt == 1 else 0)
+        return ctx.attempt
+
+    site = await make_site(slow)
+    assert ((await site.run(slow, Order())).output, seen) == (2, [1, 2])
+
+
+async def test_an_event_that_its_sender_could_not_keep_is_found_all_the_same(
+    make_site: SiteFactory, make_app: AppFactory
+) -> None:
+    site = await make_site(waits)
+    job_id = await site.send(waits, Order())
+    await (await site.double.runs.of(job_id)).paused()
+    sender = make_app(
+        waits,
+        url="redis://127.0.0.1:1/0",
+        INNGEST_DEV="1",
+        INNGEST_EVENT_KEY="events",
+        INNGEST_BASE_URL=site.double.url,
+    )
+    await sender.dispatcher.send_event(waits, job_id, "paid", '"cash"')
+    assert (await site.double.finished(job_id)).output == "cash"

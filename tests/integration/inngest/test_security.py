@@ -235,18 +235,24 @@ async def test_a_body_that_says_it_is_too_large_is_not_read(make_site: SiteFacto
     assert CALLS == []
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(make_site: SiteFactory) -> None:
-    site = await make_site(ship, signed=True, bounds=Bounds(body_time=0.1))
+@pytest.mark.parametrize(
+    ("signature", "status"),
+    [(b"x-inngest-signature: t=1&s=1\r\n", b"408 Request Timeout"), (b"", b"401 Unauthorized")],
+    ids=["signed", "unsigned"],
+)
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    make_site: SiteFactory, signature: bytes, status: bytes
+) -> None:
+    bounds = Bounds(body_time=0.1 if signature else 60)
+    site = await make_site(ship, signed=True, bounds=bounds)
     host, port = site.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(
-        b"POST /api/inngest HTTP/1.1\r\nhost: here\r\ncontent-length: 9\r\n"
-        b"x-inngest-signature: t=1&s=1\r\n\r\nslow"
-    )
+    head = b"POST /api/inngest HTTP/1.1\r\nhost: here\r\ncontent-length: 9\r\n"
+    writer.write(head + signature + b"\r\nslow")
     async with asyncio.timeout(5):
-        status = await reader.readline()
+        told = await reader.readline()
     writer.close()
-    assert status == b"HTTP/1.1 408 Request Timeout\r\n"
+    assert told == b"HTTP/1.1 " + status + b"\r\n"
 
 
 async def test_work_of_inngest_leaves_room_for_the_rest(make_site: SiteFactory) -> None:
