@@ -117,6 +117,8 @@ class StepFailed(BullqError):  # noqa: N818 - what happened to the step, named a
         self.message = message
         self.trace = trace
         super().__init__(f"the step {step!r} failed: {name}: {message}")
+        if trace:
+            self.add_note(trace.rstrip())  # tracebacks of the job tell where the step failed
 
 
 class ResultTimeout(BullqError, TimeoutError):  # noqa: N818 - as TimeoutError itself

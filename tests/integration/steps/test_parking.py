@@ -238,6 +238,32 @@ async def test_a_job_that_somebody_has_tried_again_tries_its_failed_step_again(
     assert calls == ["reserve", "charge", "charge"]
 
 
+async def test_a_failed_jobs_record_tells_where_its_step_failed(make_app: AppFactory) -> None:
+    def burn() -> None:
+        raise GiveUp("toast")
+
+    @job(queue="one", name="uncaught")
+    async def uncaught(data: Number, ctx: Context) -> None:
+        await ctx.run("burn", burn)
+
+    @job(queue="one", name="turned")
+    async def turned(data: Number, ctx: Context) -> None:
+        try:
+            await ctx.run("burn", burn)
+        except StepFailed as failed:
+            raise GiveUp("no breakfast") from failed
+
+    app = make_app(uncaught, turned, queues=[ONE])
+    async with running_worker(app, "one"):
+        for one in (uncaught, turned):
+            receipt = await one.dispatch(Number())
+            with pytest.raises(JobFailed):
+                await receipt.result(timeout=5)
+            [trace] = json.loads((await record(app.queue("one"), receipt.id))["stacktrace"])
+            assert "StepFailed: the step 'burn' failed: GiveUp: toast\n" in trace
+            assert ", in burn\n" in trace
+
+
 async def test_a_job_without_steps_leaves_no_trace_of_them(make_app: AppFactory) -> None:
     @job(queue="one", name="plain")
     async def plain(data: Number, ctx: Context) -> int:
