@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from bullq.telemetry.hooks import Observer, Observers
 from bullq.worker.child import Child, Command
 from bullq.worker.deaths import RECYCLED, Deaths, End
+from bullq.worker.orphans import reap_orphans
 from bullq.worker.processes import how_it_ended
 from bullq.worker.takeback import TakeBack
 
@@ -73,6 +74,7 @@ class Supervisor:
                 for number in self._beats
             ]
             heart = asyncio.create_task(self._beat(), name="bullq heartbeat")
+            reaper = asyncio.create_task(reap_orphans(self._own_pids), name="bullq orphans")
             try:
                 await asyncio.gather(*keepers)
                 if self._returning:
@@ -80,7 +82,7 @@ class Supervisor:
             finally:
                 self.kill()
                 heart.cancel()
-                for task in (*keepers, *self._returning):
+                for task in (*keepers, *self._returning, reaper):
                     task.cancel()
         return self._code
 
@@ -175,6 +177,9 @@ class Supervisor:
             with contextlib.suppress(OSError):  # a full or read-only disk must not end a worker
                 file.touch()
                 os.utime(file, (oldest, oldest))
+
+    def _own_pids(self) -> list[int]:
+        return [child.pid for child in self._children.values()]
 
     def _note_beat(self, number: int, child: Child) -> None:
         self._beats[number] = max(self._beats[number], child.beat_at or 0.0)

@@ -11,16 +11,16 @@ from tests.support.servers import RedisServer
 
 APP = """
 from bullq import Bullq, QueueSpec
-from work import note, blocks, dies, waits
+from work import note, blocks, dies, spins, waits
 
 app = Bullq(
-    jobs=[note, blocks, dies, waits],
+    jobs=[note, blocks, dies, spins, waits],
     queues=[QueueSpec(name="short", lock_duration=1, stalled_interval=1, concurrency=2)],
 )
 """
 
 WORK = """
-import asyncio, os, time
+import asyncio, itertools, os, time
 import redis.asyncio
 from pydantic import BaseModel
 from bullq import job
@@ -57,6 +57,12 @@ def blocks(data: Number) -> int:
 async def dies(data: Number) -> None:
     await tell(data)
     os._exit(3)
+
+
+@job(queue="default")
+async def spins(data: Number) -> None:
+    await tell(data)
+    sum(itertools.repeat(0))  # one call of C that never ends and lets no signal through
 
 
 @job(queue="default", name="waits")

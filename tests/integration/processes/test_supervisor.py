@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -91,6 +92,25 @@ def test_a_second_signal_ends_all_processes_at_once(
         worker.signal(number)
         assert worker.wait() == code, worker.output
     until(lambda: not any(map(alive, pids)), 5)
+
+
+def test_a_second_signal_ends_a_process_that_hears_none(
+    project: Project, database: redis.Redis
+) -> None:
+    """Nor that its parent has gone: the parent itself has to kill it."""
+    send(project, "spins", {})
+    with project.running("worker", "--queue", "default", "--processes", "1") as worker:
+        [pid] = children(worker, 1)
+        began(project, database)
+        # Two of one kind would count as one where they come at once.
+        worker.signal(signal.SIGTERM)
+        worker.signal(signal.SIGINT)
+        assert worker.wait() in {130, 143}, worker.output
+    try:
+        until(lambda: not alive(pid), 5)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_killed_childs_job_runs_again_within_2_seconds(
