@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +27,7 @@ from redis.asyncio.connection import (
 )
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -281,8 +284,15 @@ def parse_address(url: str) -> dict[str, Any]:
         raise SettingsError(f"REDIS_URL={mask_url(url)!r} cannot be read: {error}") from None
 
 
+@functools.cache
+def _driver() -> DriverInfo:
+    """Say who connects; without it redis-py reads its package's metadata for every connection."""
+    return DriverInfo().add_upstream_driver("bullq", version("bullq"))
+
+
 def _common_options() -> dict[str, Any]:
     return {
+        "driver_info": _driver(),
         "decode_responses": True,
         "encoding_errors": "replace",  # bytes that are no UTF-8 end one job, not its worker
         "protocol": 2,
