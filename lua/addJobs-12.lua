@@ -23,7 +23,7 @@
                now    when jobs are added that do not say it themselves (ms since the epoch)
                kinds  a list of what jobs have in common, each a list: name, JSON text of the
                       options before the id, JSON text after it, when they were made or nil,
-                      whether they go to the front
+                      whether they go to the front, their delay (ms) or nil
                runs   a list of jobs in the order in which they are added, each a list:
                       the number of a kind, and a flat list of ids and data (JSON text)
                     or, for a job that takes the official way,

@@ -32,7 +32,7 @@ ADD_KEYS = (
     "pc",
     "",
 )
-_NEEDS_OFFICIAL = ("parent", "deduplication", "delay", "priority")
+_NEEDS_OFFICIAL = ("parent", "deduplication", "priority")
 _MOST_DIGITS = 14  # cjson writes no more of a number
 
 Answer = str | int
@@ -58,6 +58,7 @@ class JobKind:
         except (TypeError, ValueError, OverflowError) as error:
             raise InvalidOptionError(f"The job {name!r} cannot be added: {error}") from error
         needs_official = any(options.get(option) for option in _NEEDS_OFFICIAL)
+        needs_official |= type(options.get("delay", 0)) is not int  # a fraction, in untyped code
         self.is_common = not needs_official and _as_they_are(stored)
         self.packed = _pack_kind(name, stored) if self.is_common else b""
 
@@ -178,8 +179,9 @@ def _pack_kind(name: str, stored: dict[str, Any]) -> bytes:
     before = json.dumps({**stored, "jobId": ""}, ensure_ascii=False, separators=(",", ":"))
     timestamp = stored.get("timestamp")
     front = bool(stored.get("lifo"))
+    delay = str(stored["delay"]) if stored.get("delay") else None
     packed: bytes = msgpack.packb(
-        [name, before.removesuffix('""}'), "}", timestamp and str(timestamp), front]
+        [name, before.removesuffix('""}'), "}", timestamp and str(timestamp), front, delay]
     )
     return packed
 

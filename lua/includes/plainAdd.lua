@@ -1,20 +1,20 @@
 --[[
-  Add common jobs: ones with an id of their own and without parent, deduplication, delay or
-  priority. Leaves what addStandardJob leaves, job by job; what all jobs of a call have in common
-  is read and written once.
+  Add common jobs: ones with an id of their own and without parent, deduplication or priority.
+  Leaves what addStandardJob and addDelayedJob leave, job by job; what all jobs of a call have in
+  common is read and written once.
 
     plainBegin(runs) sees which ids are taken, and counts the jobs.
     plainAdd(kind, jobs, first) adds jobs, a flat list of ids and data; *first* is the place of
     the first one in the call.
-    plainPush() puts what was added into the list of waiting jobs: to be called at the end, and
-    before anything else is added.
+    plainPush() puts what was added into the list of waiting jobs, and tells workers: to be called
+    at the end, and before anything else is added.
 ]]
-local NAME, BEFORE_ID, AFTER_ID, TIMESTAMP, LIFO = 1, 2, 3, 4, 5
+local NAME, BEFORE_ID, AFTER_ID, TIMESTAMP, LIFO, DELAY = 1, 2, 3, 4, 5, 6
 
 local free = true -- no id of the call was taken when it began, and only plainAdd has added since
 local here = {}
 local queue
-local front, back = {}, {}
+local front, back, delayed = {}, {}, false
 
 local function plainBegin(runs)
   local keys = {}
@@ -50,12 +50,15 @@ local function tellTaken(jobKey, id)
   return id
 end
 
--- The last job of a run trims the event stream for all of them.
-local function store(kind, jobKey, id, data, last)
+local function store(kind, jobKey, id, data)
   redis.call("HSET", jobKey, "name", kind[NAME], "data", data,
     "opts", kind[BEFORE_ID] .. cjson.encode(id) .. kind[AFTER_ID],
-    "timestamp", kind[TIMESTAMP] or NOW, "delay", "0", "priority", "0")
+    "timestamp", kind[TIMESTAMP] or NOW, "delay", kind[DELAY] or "0", "priority", "0")
   redis.call("XADD", EVENTS, "*", "event", "added", "jobId", id, "name", kind[NAME])
+end
+
+-- The last job of a run trims the event stream for all of them.
+local function tellWaiting(id, last)
   if last then
     redis.call("XADD", EVENTS, "MAXLEN", "~", queue.longest, "*", "event", "waiting", "jobId", id)
   else
@@ -63,18 +66,35 @@ local function store(kind, jobKey, id, data, last)
   end
 end
 
+-- BullMQ's scores are due times in units of 1/4096 ms: jobs due in the same one keep their order.
+local function delay(id, due)
+  local most = (due + 1) * 0x1000 - 1
+  local before = redis.call("ZREVRANGEBYSCORE", DELAYED, most, due * 0x1000, "WITHSCORES", "LIMIT", 0, 1)
+  local score = before[2] and math.min(tonumber(before[2]) + 1, most) or due * 0x1000
+  redis.call("ZADD", DELAYED, score, id)
+  redis.call("XADD", EVENTS, "MAXLEN", "~", queue.longest, "*",
+    "event", "delayed", "jobId", id, "delay", due)
+  delayed = true
+end
+
 local function plainAdd(kind, jobs, first)
   queue = queue or readQueue()
   local waiting = kind[LIFO] and front or back
+  local due = kind[DELAY] and tonumber(kind[TIMESTAMP] or NOW) + tonumber(kind[DELAY])
   for place = 1, #jobs, 2 do
     local id = jobs[place]
     local jobKey = BASE .. id
     if here[id] or not free and redis.call("EXISTS", jobKey) == 1 then
       tell(first + (place - 1) / 2, id, pcall(tellTaken, jobKey, id))
     else
-      store(kind, jobKey, id, jobs[place + 1], place + 1 == #jobs)
+      store(kind, jobKey, id, jobs[place + 1])
       here[id] = true
-      waiting[#waiting + 1] = id
+      if due then
+        delay(id, due)
+      else
+        waiting[#waiting + 1] = id
+        tellWaiting(id, place + 1 == #jobs)
+      end
     end
   end
 end
@@ -89,5 +109,9 @@ local function plainPush()
   if (#back > 0 or #front > 0) and not queue.closed then
     redis.call("ZADD", MARKER, 0, "0")
   end
-  front, back, free = {}, {}, false
+  if delayed then
+    local first = redis.call("ZRANGE", DELAYED, 0, 0, "WITHSCORES")
+    redis.call("ZADD", MARKER, first[2] / 0x1000, "1")
+  end
+  front, back, delayed, free = {}, {}, false, false
 end

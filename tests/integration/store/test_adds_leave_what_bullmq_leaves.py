@@ -44,6 +44,10 @@ OPTIONS: list[dict[str, Any]] = [
     {"timestamp": START + 1, "attempts": 2, "lifo": False, "priority": 0, "delay": 0},
     {"backoff": {"type": "fixed", "delay": 1 / 3}},
     {"timestamp": START, "delay": 5_000},
+    {"timestamp": START + 2_000, "delay": 3_000, "lifo": True, "attempts": 3},
+    {"delay": 1},
+    {"timestamp": START, "delay": 0.1},
+    {"timestamp": START, "delay": 5_000, "priority": 2},
     {"priority": 3},
     {"deduplication": {"id": "d"}},
     {"deduplication": {"id": "e", "ttl": 10_000_000}},
@@ -258,4 +262,4 @@ def test_jobs_added_in_one_call_leave_what_jobs_added_one_by_one_leave(
 
 
 def test_the_common_job_takes_the_shorter_way_and_no_other_does() -> None:
-    assert [KINDS[place].options for place in COMMON] == OPTIONS[:6]
+    assert [KINDS[place].options for place in COMMON] == [*OPTIONS[:6], *OPTIONS[7:10]]
