@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ class BullmqContext(ReplayContext):
         self._live = queue
         self._record = record
         self._token = token
+        self._began = time.monotonic()
         self._scripts = scripts
         self._thread = threading.get_ident()
         self._writes: deque[Callable[[], Awaitable[int]]] | None = None
@@ -56,7 +58,7 @@ class BullmqContext(ReplayContext):
     def open_memo(self) -> tuple[Memo, BullmqMemory]:
         """Give what is on record of the job's steps, and the hash that keeps it."""
         memo = Memo(self._record.fields, self._record.attempts_made)
-        return memo, BullmqMemory(self._live, self._record, self._token)
+        return memo, BullmqMemory(self._live, self._record, self._token, self._began)
 
     def log(self, message: str) -> None:
         """Add a row to the job's log, unless an earlier run of the body has."""

@@ -43,9 +43,12 @@ _PARK_DEADLINE = 5.0  # seconds for a pause to be recorded once its worker stops
 
 
 class BullmqMemory(Memory):
-    """The steps of one claimed job. What was on record came with the claim."""
+    """The steps of one claimed job. What was on record came with the claim.
 
-    def __init__(self, queue: JobQueue, record: JobRecord, token: str) -> None:
+    *began* is when it was claimed, by this machine's monotonic clock (s).
+    """
+
+    def __init__(self, queue: JobQueue, record: JobRecord, token: str, began: float) -> None:
         self.attempts = record.attempts
         self.permanent = UNRECOVERABLE
         self.shortest_pause_ms = SHORTEST_PAUSE_MS
@@ -54,7 +57,7 @@ class BullmqMemory(Memory):
         self._token = token
         # A step that finishes after a crash was not its cause: stalls count anew from here.
         self._forgive = {"stc": "0"} if record.stalled_count else {}
-        self._began = time.monotonic()
+        self._began = began
 
     def now_ms(self) -> int:
         """Give the time by Redis' clock: when the job was claimed, and what has passed since."""

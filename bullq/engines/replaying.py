@@ -49,25 +49,22 @@ class ReplayContext(StepContext):
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            if self._replay is None:
-                raise
-            await self._leave(self._replay)
-            ending = self._ending(self._replay, error)
+            await self._leave()
+            ending = None if self._replay is None else self._ending(self._replay, error)
             if ending is None:
                 raise
             raise ending from error
         finally:
             self.ended = True
-        if self._replay is not None:
-            await self._leave(self._replay)
+        await self._leave()
         return result
 
-    async def _leave(self, replay: Replay) -> None:
+    async def _leave(self) -> None:
         """Raise what counts in place of the body's own end, where something does."""
         if self.misuse is not None:
             raise AttemptFailed(self.misuse, retriable=False, counted=1)
-        pause = replay.pause
-        if pause is None:
+        replay = self._replay
+        if replay is None or (pause := replay.pause) is None:
             return
         if retry := pause.only_retry:
             replay.memo.note(retry.key, retry.text)

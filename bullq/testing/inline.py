@@ -58,10 +58,10 @@ class InlineRun(Receipt[ResultT]):
         self._record = record
 
     def __repr__(self) -> str:
-        return f"<InlineRun {self.queue}/{self.name} {self.id}: {self.state}>"
+        return f"<InlineRun {self.queue}/{self.name} {self.id}: {self.job_state}>"
 
     @property
-    def state(self) -> str:
+    def job_state(self) -> str:
         """The job's state, by BullMQ's names: 'delayed' while it sleeps or waits for an event."""
         return self._record.state if self.id in self._inline.store.jobs else "unknown"
 
@@ -108,7 +108,7 @@ class InlineRun(Receipt[ResultT]):
 
     async def status(self) -> str:
         """Tell the job's state."""
-        return self.state
+        return self.job_state
 
 
 class Inline:

@@ -22,7 +22,7 @@ class InlineSession(Session):
 
     async def until_paused(self, run: Run) -> None:
         await self._engine.settle()
-        assert self._engine.run(run.id).state in {"delayed", "waiting-children"}
+        assert self._engine.run(run.id).job_state in {"delayed", "waiting-children"}
 
     async def pass_time(self, duration: timedelta) -> None:
         await self._engine.advance(duration)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from bullq.errors import StepFailed
@@ -152,6 +153,20 @@ async def a_sync_job_does_not_await(bench: Bench) -> None:
     @on()
     def body(data: Input, ctx: Context) -> None:
         _ = ctx.run("effect", lambda: 1)
+
+    async with bench.session(body) as session:
+        expect_in("ctx.sync.run(...)", await reason(await session.start(body, Input())))
+
+
+@case("sync jobs")
+async def a_sync_job_cannot_swallow_the_refusal(bench: Bench) -> None:
+    """A sync job that swallows the refusal of ctx.run fails by it all the same."""
+
+    @on()
+    def body(data: Input, ctx: Context) -> str:
+        with contextlib.suppress(Exception):
+            _ = ctx.run("effect", lambda: 1)
+        return "done"
 
     async with bench.session(body) as session:
         expect_in("ctx.sync.run(...)", await reason(await session.start(body, Input())))

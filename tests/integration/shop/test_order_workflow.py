@@ -90,6 +90,6 @@ async def test_a_parcel_that_never_comes_ends_the_wait(shop_data: Path) -> None:
     async with Inline() as engine:
         run = await engine.start(fulfil_order, purchase(InlineBench(), 41))
         await engine.advance(timedelta(days=6))
-        assert run.state == "delayed"
+        assert run.job_state == "delayed"
         assert (await run.result()).tracking is None
     assert mails(shop_data) == {"receipt-41"}

@@ -59,15 +59,15 @@ async def engine() -> AsyncIterator[Inline]:
 
 async def test_a_job_sleeps_in_virtual_time(engine: Inline) -> None:
     run = await engine.start(send_receipt, Order())
-    assert run.state == "delayed"
+    assert run.job_state == "delayed"
     assert [step.key for step in run.steps] == ["render", "cool-off"]
     assert run.steps[0] == StepView("render", "completed", "7")
     assert run.steps[1] == StepView("cool-off", "begun")
     assert (run.logs, run.progress) == (["rendered 7"], 50)
     await engine.advance(timedelta(minutes=9, seconds=59))
-    assert run.state == "delayed"
+    assert run.job_state == "delayed"
     await engine.advance(1)
-    assert run.state == "completed"
+    assert run.job_state == "completed"
     assert engine.now == NOON + timedelta(minutes=10)
     assert await run.result() == Sent(message_id="7")
 
@@ -87,7 +87,7 @@ async def test_a_result_that_does_not_come_in_time(engine: Inline) -> None:
 async def test_events_wake_a_job(engine: Inline) -> None:
     run = await engine.start(waits, Order())
     await engine.send_event(run.id, "paid", {"cents": 990})
-    assert run.state == "completed"
+    assert run.job_state == "completed"
     assert await run.result() == {"cents": 990}
     with pytest.raises(ActionRefused, match="has ended already"):
         await waits.send_event(run.id, "paid")
@@ -138,7 +138,7 @@ async def test_a_failed_job_tells_its_errors(engine: Inline) -> None:
         raise ValueError(f"attempt {ctx.job_attempt}")
 
     run = await engine.start(fails, Order())
-    assert run.state == "delayed"
+    assert run.job_state == "delayed"
     with pytest.raises(JobFailed, match="attempt 2"):
         await run.result()
     assert [str(error) for error in run.errors] == ["attempt 1", "attempt 2"]
@@ -169,7 +169,7 @@ async def test_a_step_that_is_tried_again_shows_its_failures(engine: Inline) -> 
     run = await engine.start(flaky, Order())
     assert run.steps == [StepView("burn", "begun", failures=1)]
     await engine.advance(DAY)
-    assert run.state == "failed"
+    assert run.job_state == "failed"
     assert str(run.errors[-1]) == "the step 'burn' failed: GiveUp: toast"
 
 
@@ -190,7 +190,7 @@ async def test_removing_and_killing(engine: Inline) -> None:
     assert bodies == [1, 2]
     asleep = await engine.start(send_receipt, Order())
     await engine.remove(asleep.id)
-    assert asleep.state == "unknown"
+    assert asleep.job_state == "unknown"
     with pytest.raises(JobNotFound):
         await engine.remove(asleep.id)
 
