@@ -101,16 +101,16 @@ def test_a_second_signal_ends_a_process_that_hears_none(
     send(project, "spins", {})
     with project.running("worker", "--queue", "default", "--processes", "1") as worker:
         [pid] = children(worker, 1)
-        began(project, database)
-        # Two of one kind would count as one where they come at once.
-        worker.signal(signal.SIGTERM)
-        worker.signal(signal.SIGINT)
-        assert worker.wait() in {130, 143}, worker.output
-    try:
-        until(lambda: not alive(pid), 5)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        try:
+            began(project, database)
+            # Two of one kind would count as one where they come at once.
+            worker.signal(signal.SIGTERM)
+            worker.signal(signal.SIGINT)
+            assert worker.wait() in {130, 143}, worker.output
+            until(lambda: not alive(pid), 5)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_a_killed_childs_job_runs_again_within_2_seconds(
