@@ -9,9 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bullq.errors import InvalidOptionError, RetryAfter
-from bullq.jobs.retry import Backoff
-from bullq.protocol.options import MAX_DELAY_MS
+from bullq.jobs.retry import wait_after
 from bullq.protocol.record import CorruptRecord, JobRecord
 from bullq.store.scripts import Delay, Finish, Retry, Settlement
 
@@ -95,8 +93,9 @@ def failed(record: JobRecord, token: str, failure: Failure) -> Settlement:
     if failure.retriable:
         made = failure.counted or record.attempts_made + 1
         if made < terms.attempts:
-            own = failure.wait_ms
-            wait_ms = _wait_ms(failure.error, options, made) if own is None else own
+            wait_ms = failure.wait_ms
+            if wait_ms is None:
+                wait_ms = wait_after(failure.error, options.get("backoff"), made)
     fields = {
         "failedReason": failure.reason,
         "stacktrace": json.dumps(_stacktrace(record, options, failure.trace)),
@@ -115,27 +114,6 @@ def _again(
     if wait_ms:
         return Delay(record.id, token, fields, delay_ms=wait_ms)
     return Retry(record.id, token, fields, lifo=bool(options.get("lifo")))
-
-
-def _wait_ms(error: BaseException, options: dict[str, Any], attempts_made: int) -> int | None:
-    """Give the ms until the next attempt; None where the job's backoff cannot be followed.
-
-    A strategy that only its producer knows ends the job: guessing a wait could hammer whatever
-    the strategy was to spare.
-    """
-    if isinstance(error, RetryAfter):
-        return min(round(error.delay * 1000), MAX_DELAY_MS)
-    stored = options.get("backoff")
-    if not stored:
-        return 0
-    if isinstance(stored, int | float):
-        stored = {"type": "fixed", "delay": stored}
-    try:
-        backoff = Backoff(stored["type"], round(stored.get("delay", 0)), stored.get("jitter", 0.0))
-    except (InvalidOptionError, KeyError, TypeError, ValueError, OverflowError, AttributeError):
-        error.add_note(f"Not tried again: the job's backoff {stored!r} is not known here.")
-        return None
-    return min(backoff.wait_ms(attempts_made), MAX_DELAY_MS)
 
 
 def _stacktrace(record: JobRecord, options: dict[str, Any], trace: str) -> list[str]:
