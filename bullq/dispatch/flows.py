@@ -112,6 +112,8 @@ class BullmqFlows(FlowPort):
                 f"The flow was not queued: the job {against.id!r} of the queue "
                 f"{against.keys.queue!r} {_REFUSALS[reason]}"
             )
+        if code > 0:
+            await self._take_ids(planned)
         for queue in {one.queue.spec.name: one.queue for one in planned}.values():
             with contextlib.suppress(StoreUnavailable):  # the flow is queued, and that counts
                 await queue.introduce()
@@ -137,6 +139,17 @@ class BullmqFlows(FlowPort):
     def run_sync(self, call: Callable[[], Any]) -> Any:
         """Run a coroutine on a loop in the background, and wait for it."""
         return self._run_sync(call)
+
+    async def _take_ids(self, planned: list[Planned]) -> None:
+        """Give the jobs of a flow that was queued before the ids that they have."""
+        for parent in (one for one in planned if one.children):
+            with parent.queue.store.errors():
+                client = parent.queue.store.client()
+                named = await client.hget(parent.key, CHILDREN_FIELD)
+            ids = {(queue, name): deque(known) for queue, name, known in json.loads(named or "[]")}
+            for child in parent.children:
+                if known := ids.get((child.flow.job.queue, child.flow.job.name)):
+                    child.id = known.popleft()
 
     async def _names(self, live: JobQueue, keys: list[str]) -> dict[tuple[str, str], list[str]]:
         """Find the names of children that another client has added, in their records."""

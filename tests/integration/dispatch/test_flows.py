@@ -258,6 +258,7 @@ async def test_the_same_root_twice_is_one_flow(app: Bullq) -> None:
 
     first, second = await flow().dispatch(), await flow().dispatch()
     assert first.id == second.id == "book"
+    assert [one.id for one in second.children] == [one.id for one in first.children]
     assert (await app.queue("default").view.counts())[JobState.WAITING] == 1
 
 
