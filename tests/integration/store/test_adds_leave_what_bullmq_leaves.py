@@ -147,7 +147,7 @@ async def unbound(it: Side, _: str, __: int) -> None:
 
 
 async def keep_few_events(it: Side, _: str, choice: int) -> None:
-    await it.client.hset(it.keys.key("meta"), "opts.maxLenEvents", choice % 20)
+    await it.client.hset(it.keys.key("meta"), "opts.maxLenEvents", choice % 10)
 
 
 async def lose_meta(it: Side, _: str, __: int) -> None:
@@ -192,6 +192,7 @@ DISTURBANCES = (
     pause_or_resume,
     bound_concurrency,
     unbound,
+    keep_few_events,
     keep_few_events,
     lose_meta,
     take_the_marker,
