@@ -100,7 +100,8 @@ async def make_site(make_app: AppFactory) -> AsyncIterator[SiteFactory]:
             web = asgi(app, bounds=bounds, observer=heard)
             url = await stack.enter_async_context(serving(web))
             web.state.bullq.registration.reach_at(f"{url}/api/inngest")
-            found = await web.state.bullq.registration.registered()
+            async with asyncio.timeout(20):
+                found = await web.state.bullq.registration.registered()
             assert found.ready, found.reason
             return Site(double, app, url, heard)
 
