@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from tests.interop.branch import QUEUES, SPECS
 from tests.interop.hands import BullqHand, Hand, NodeHand
 from tests.interop.left_behind import left_behind, wipe
 from tests.interop.node_side import NodeProcess, NodeSide
+from tests.interop.observers import comparable, heard_by_bullq, seen_by_bullq, seen_by_node
 from tests.interop.play import playing
 from tests.support.workers import running_worker
 
@@ -90,11 +90,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Run:
-    """What is left: events by queue as Node's observer heard them and as bullq's did, and keys."""
+    """What is left: keys, events by queue, and what each observer sees of it."""
 
-    events: dict[str, list[dict[str, Any]]]
-    heard_by_bullq: dict[str, list[dict[str, Any]]]
     keys: dict[str, Any]
+    events: dict[str, list[dict[str, Any]]]
+    """As Node's QueueEvents heard them, in the Node version of the cell."""
+    by_node: dict[str, Any]
+    by_bullq: dict[str, Any]
+    """The same things, seen by both: events, counts by state, jobs."""
 
 
 async def run_cell(
@@ -142,52 +145,16 @@ async def _working(
 
 async def _collected(scenario: Scenario, node: NodeSide, app: Bullq) -> Run:
     keys = await asyncio.to_thread(left_behind, app.store.url, node.prefix)
-    heard: dict[str, list[dict[str, Any]]] = {}
-    heard_by_bullq: dict[str, list[dict[str, Any]]] = {}
+    by_node, by_bullq = {}, {}
+    events = {}
     for queue in scenario.queues:
         live = app.queue(queue)
+        by_node[queue], by_bullq[queue] = await seen_by_node(node, queue), await seen_by_bullq(live)
         await live.store.client().xadd(live.keys.key("events"), {"event": THE_END})
-        heard[queue] = (await node.events_until(queue, THE_END))[:-1]
-        heard_by_bullq[queue] = []
-        if not scenario.is_heard_later:
-            heard_by_bullq[queue] = heard[queue]
-            continue
-        async for event in live.events(since="0-0", quiet_for=5):
-            if event.name == THE_END:
-                break
-            decoded = {"returnvalue": event.result, "data": event.progress}
-            fields = event.fields
-            heard_by_bullq[queue].append(
-                {**fields, **{key: decoded[key] for key in fields if key in decoded}}
-            )
-    return Run(
-        _comparable(heard, scenario, node.prefix),
-        _comparable(heard_by_bullq, scenario, node.prefix),
-        keys,
-    )
-
-
-_RUN = re.compile(r"(repeat:[^:]+):\d+")
-
-
-def _comparable(
-    events: dict[str, list[dict[str, Any]]], scenario: Scenario, prefix: str
-) -> dict[str, list[dict[str, Any]]]:
-    """Give events without what differs from run to run: moments, and the order of neighbours."""
-    found = {}
-    for queue, entries in events.items():
-        listed = [
-            {key: _plain(key, value, prefix) for key, value in entry.items()}
-            for entry in entries
-            if entry["event"] != "drained" or scenario.tells_drained
-        ]
-        found[queue] = sorted(listed, key=repr) if scenario.jobs_apart else listed
-    return found
-
-
-def _plain(key: str, value: Any, prefix: str) -> Any:
-    if key == "delay":
-        return "a moment"
-    if isinstance(value, str):
-        return _RUN.sub(r"\1:run", value).replace(prefix, "")
-    return str(value) if key in ("count", "attemptsMade") else value
+        heard = (await node.events_until(queue, THE_END))[:-1]
+        by_node[queue]["events"] = comparable(heard, scenario, node.prefix)
+        if scenario.is_heard_later:
+            heard = await heard_by_bullq(live, THE_END)
+        by_bullq[queue]["events"] = comparable(heard, scenario, node.prefix)
+        events[queue] = by_node[queue]["events"]
+    return Run(keys, events, by_node, by_bullq)

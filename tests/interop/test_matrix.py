@@ -37,9 +37,11 @@ async def test_every_pairing_leaves_what_node_and_node_leave(
         for problem in unexpected(scenario, cell, runs[cell], runs[reference(scenario, cell)])
     ]
     told += [
-        f"{cell}: bullq's observer hears {run.heard_by_bullq}, Node's {run.events}"
+        f"{cell}, {queue}: bullq sees {run.by_bullq[queue][what]}, Node {seen[what]}"
         for cell, run in runs.items()
-        if run.heard_by_bullq != run.events
+        for queue, seen in run.by_node.items()
+        for what in seen
+        if run.by_bullq[queue][what] != seen[what]
     ]
     assert not told, "\n".join(told)
 
