@@ -18,6 +18,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encod
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 QUEUES = ("default", "data-sync", "scheduled")
 WORKERS = [f"worker-{queue}" for queue in QUEUES]
+INNGEST = ["inngest", "inngest-redis", "serve"]
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 MARGIN = 10  # seconds between the end of the drain and SIGKILL: returning jobs, closing, exiting
 
@@ -54,11 +55,11 @@ def validate(document: dict[str, Any], folder: Path) -> subprocess.CompletedProc
 
 
 def test_there_is_one_worker_service_per_standard_queue_beside_redis() -> None:
-    assert sorted(SERVICES) == sorted(["redis", "dashboard", *WORKERS])
+    assert sorted(SERVICES) == sorted(["redis", "dashboard", *INNGEST, *WORKERS])
     assert [option(SERVICES[name], "--queue") for name in WORKERS] == list(QUEUES)
 
 
-@pytest.mark.parametrize("name", WORKERS)
+@pytest.mark.parametrize("name", [*WORKERS, "serve"])
 def test_the_grace_period_outlasts_the_drain(name: str) -> None:
     grace = seconds(SERVICES[name]["stop_grace_period"])
     assert grace >= seconds(option(SERVICES[name], "--drain-timeout")) + MARGIN
@@ -73,7 +74,7 @@ def test_replicas_come_from_worker_replicas(name: str) -> None:
     assert replicas(expression, WORKER_REPLICAS="3", **{own: "5"}) == 5
 
 
-@pytest.mark.parametrize("name", [*WORKERS, "dashboard"])
+@pytest.mark.parametrize("name", [*WORKERS, "dashboard", "serve"])
 def test_it_may_write_nowhere_and_gain_nothing(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
@@ -109,8 +110,22 @@ def test_the_dashboard_is_started_when_asked_for_and_reached_from_this_machine_a
     assert service["build"]["args"]["WORKER_IMAGE"] == worker["image"]
 
 
-def test_redis_loses_nothing() -> None:
-    redis = SERVICES["redis"]
+def test_inngest_is_started_when_asked_for_and_its_keys_are_in_no_file() -> None:
+    assert [SERVICES[name]["profiles"] for name in INNGEST] == [["inngest"]] * len(INNGEST)
+    server, serve = SERVICES["inngest"], SERVICES["serve"]
+    for key in ("INNGEST_EVENT_KEY", "INNGEST_SIGNING_KEY"):
+        assert (server["environment"][key], serve["environment"][key]) == (None, None)
+    assert [port.split(":")[0] for port in server["ports"]] == ["127.0.0.1"]
+    assert serve["environment"]["INNGEST_BASE_URL"] == "http://inngest:8288"
+    assert serve["environment"]["INNGEST_SERVE_ORIGIN"] == f"http://serve:{option(serve, '--port')}"
+    # A server whose queue is in BullMQ's Redis would fail with it.
+    assert server["environment"]["INNGEST_REDIS_URI"] == "redis://inngest-redis:6379"
+    assert "health/live" in serve["healthcheck"]["test"][-1]
+
+
+@pytest.mark.parametrize("name", ["redis", "inngest-redis"])
+def test_redis_loses_nothing(name: str) -> None:
+    redis = SERVICES[name]
     assert option(redis, "--appendonly") == "yes"
     assert option(redis, "--maxmemory-policy") == "noeviction"
     assert redis["healthcheck"]["test"] == ["CMD", "redis-cli", "ping"]
