@@ -9,6 +9,8 @@
 
     ARGV[1]  as of lua/addJobs
     ARGV[2]  msgpack map:
+               ids         of the jobs
+               delayed     places (from 1) of those that begin later, or absent
                dispatcher  whom to tell when the jobs begin; only its own jobs are its own
                timeout     ms from now, or from when a job is due, within which it has to begin
                pickup      'alive' | 'started': whether live workers excuse it
@@ -38,29 +40,31 @@ if terms.epoch and terms.epoch ~= epoch then
   return {epoch, false}
 end
 if terms.seen then
-  redis.call("ZREM", STARTED, unpack(terms.seen))
-  redis.call("ZREM", DUE, unpack(terms.seen))
+  redis.call("ZREM", PICKUPS, unpack(terms.seen))
 end
 
 --- @script addJobs-12
 
-local given = cmsgpack.unpack(ARGV[1])
-local ids, keys, delayed = {}, {}, {}
-for _, run in ipairs(given[3]) do
-  if type(run[1]) == "number" then
-    for place = 1, #run[2], 2 do
-      ids[#ids + 1] = run[2][place]
-    end
-  else
-    ids[#ids + 1] = cmsgpack.unpack(run[2][1])[2]
-    delayed[#ids] = run[1] == "delayed"
-  end
-end
+local ids, at = terms.ids, whole(milliseconds() + terms.timeout)
+local keys, pickups, words = {}, {}, {}
 for place, id in ipairs(ids) do
   keys[place] = BASE .. id
+  pickups[2 * place - 1], pickups[2 * place] = at, id
 end
 
-local words = {}
+local function areNew()
+  if redis.call("EXISTS", unpack(keys)) > 0 then
+    return false
+  end
+  local here, pickup = {}, redis.call("ZMSCORE", PICKUPS, unpack(ids))
+  for place, id in ipairs(ids) do
+    if pickup[place] or here[id] then
+      return false
+    end
+    here[id] = true
+  end
+  return true
+end
 
 -- What is known of an id already decides: its job is there, or was, or went elsewhere.
 local function known(place, id)
@@ -69,29 +73,25 @@ local function known(place, id)
     return {"routed", id}
   elseif job[1] and job[2] ~= terms.dispatcher then
     return {"taken", id}
-  elseif job[1] or redis.call("ZSCORE", STARTED, id) or redis.call("ZSCORE", DUE, id) then
+  elseif job[1] or redis.call("ZSCORE", PICKUPS, id) then
     return {"again", id}
   end
 end
 
-local function anyOf(set)
-  for _, score in ipairs(redis.call("ZMSCORE", set, unpack(ids))) do
-    if score then
-      return true
+local function lookAtEach()
+  local here = {}
+  pickups = {}
+  for place, id in ipairs(ids) do
+    words[place] = here[id] and {"again", id} or known(place, id)
+    here[id] = true
+    if not words[place] then
+      pickups[#pickups + 1], pickups[#pickups + 2] = at, id
     end
   end
-  return false
-end
-
-local old = redis.call("EXISTS", unpack(keys)) > 0 or anyOf(STARTED) or anyOf(ROUTED) or anyOf(DUE)
-local twice = {}
-for place, id in ipairs(ids) do
-  words[place] = twice[id] and {"again", id} or old and known(place, id) or false
-  twice[id] = true
 end
 
 -- Leaves out the jobs of which something is known, and gives the places of the others.
-local function withoutKnown()
+local function withoutKnown(given)
   local kept, runs, place = {}, {}, 0
   for _, run in ipairs(given[3]) do
     local jobs = {}
@@ -111,20 +111,33 @@ local function withoutKnown()
   return kept
 end
 
-local kept
-for place = 1, #ids do
-  if words[place] then
-    kept = withoutKnown()
-    break
+-- Jobs that are not added must leave no pickup behind: it would say that they were.
+local function add(argument)
+  if #pickups == 0 then
+    return {}
   end
+  redis.call("ZADD", PICKUPS, unpack(pickups))
+  local ok, answers = pcall(addJobs, KEYS, {argument})
+  if not ok then
+    for place = 2, #pickups, 2 do
+      redis.call("ZREM", PICKUPS, pickups[place])
+    end
+    error(answers, 0)
+  end
+  return answers
 end
 
-local answers = {}
-if not kept then
-  answers = addJobs(KEYS, ARGV)
-elseif #kept > 0 then
-  answers = addJobs(KEYS, {cmsgpack.pack(given)})
+-- The usual call has new ids alone.
+local answers, kept
+if areNew() then
+  answers = add(ARGV[1])
+else
+  lookAtEach()
+  local given = cmsgpack.unpack(ARGV[1])
+  kept = withoutKnown(given)
+  answers = add(cmsgpack.pack(given))
 end
+
 for index = 1, #answers, 2 do
   local place, answer = kept and kept[answers[index]] or answers[index], answers[index + 1]
   if type(answer) == "number" or string.sub(answer, 1, 1) == "!" then
@@ -132,9 +145,12 @@ for index = 1, #answers, 2 do
   elseif answer ~= ids[place] then
     words[place] = {"taken", answer}
   end
+  if words[place] then
+    redis.call("ZREM", PICKUPS, ids[place])
+  end
 end
 
-local now, due, told = milliseconds(), {}, {}
+local told = {}
 for place, id in ipairs(ids) do
   local word = words[place]
   if word then
@@ -143,14 +159,12 @@ for place, id in ipairs(ids) do
   else
     redis.call("HSET", keys[place], "bullq:dispatcher", terms.dispatcher,
       "bullq:timeout", terms.timeout, "bullq:pickup", terms.pickup)
-    local at = now
-    if delayed[place] then
-      at = math.floor(redis.call("ZSCORE", KEYS[6], id) / 4096)
-    end
-    due[#due + 1], due[#due + 2] = whole(at + terms.timeout), id
   end
 end
-if #due > 0 then
-  redis.call("ZADD", DUE, unpack(due))
+for _, place in ipairs(terms.delayed or {}) do
+  local score = not words[place] and redis.call("ZSCORE", KEYS[6], ids[place])
+  if score then
+    redis.call("ZADD", PICKUPS, whole(math.floor(score / 4096) + terms.timeout), ids[place])
+  end
 end
 return {epoch, told}

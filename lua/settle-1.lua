@@ -48,9 +48,7 @@ local function settle(id, known, ...)
     route(id, PREV[state], now)
     return {"routed", 1, parcel(id)}
   elseif state == "picked" or state == "gone" then
-    if redis.call("ZREM", DUE, id) == 1 then
-      redis.call("ZADD", STARTED, whole(now), id)
-    end
+    decide(id, now)
   end
   return {state}
 end

@@ -34,9 +34,9 @@ if holder and holder ~= terms.holder then
 end
 redis.call("SET", LEASE, terms.holder, "PX", terms.lease)
 
-local before = "(" .. whole(now - terms.keep)
-redis.call("ZREMRANGEBYSCORE", STARTED, 0, before)
-redis.call("ZREMRANGEBYSCORE", ROUTED, 0, before)
+local oldest = whole(now - terms.keep)
+redis.call("ZREMRANGEBYSCORE", PICKUPS, "(-" .. oldest, "(0")
+redis.call("ZREMRANGEBYSCORE", ROUTED, 0, "(" .. oldest)
 
 local paused = redis.call("HEXISTS", BASE .. "meta", "paused") == 1
 
@@ -58,15 +58,12 @@ end
 local function expire(id)
   local state = standing(id, true)
   if state ~= "waiting" and state ~= "delayed" then
-    redis.call("ZREM", DUE, id)
-    if state == "picked" or state == "gone" then
-      redis.call("ZADD", STARTED, whole(now), id)
-    end
+    decide(id, now)
     return false
   end
   local at = later(id, state)
   if at then
-    redis.call("ZADD", DUE, whole(at), id)
+    redis.call("ZADD", PICKUPS, whole(at), id)
     return false
   end
   route(id, state, now)
@@ -78,14 +75,14 @@ local unsent = redis.call("ZRANGEBYSCORE", REROUTED, 0, whole(now - terms.grace)
 for _, id in ipairs(unsent) do
   send[#send + 1] = {id, 0, parcel(id)}
 end
-local overdue = redis.call("ZRANGEBYSCORE", DUE, 0, whole(now), "LIMIT", 0, terms.limit - #unsent)
+local overdue = redis.call("ZRANGEBYSCORE", PICKUPS, 0, whole(now), "LIMIT", 0, terms.limit - #unsent)
 for _, id in ipairs(overdue) do
   local ok, routed = pcall(expire, id)
   if not ok then
-    redis.call("ZADD", DUE, whole(now + 60000), id) -- a record that no client writes
+    redis.call("ZADD", PICKUPS, whole(now + 60000), id) -- a record that no client writes
   elseif routed then
     send[#send + 1] = {id, 1, parcel(id)}
   end
 end
 return {whole(now), 1, send, #overdue,
-  redis.call("ZCOUNT", DUE, 0, whole(now)), redis.call("ZCARD", REROUTED)}
+  redis.call("ZCOUNT", PICKUPS, 0, whole(now)), redis.call("ZCARD", REROUTED)}

@@ -354,6 +354,7 @@ class Arbiter:
         seen: Sequence[str],
     ) -> tuple[bytes, bytes]:
         terms: dict[str, Any] = {
+            "ids": [job.id for job in jobs],
             "dispatcher": confirmation.dispatcher,
             "timeout": confirmation.timeout_ms,
             "pickup": confirmation.pickup.value,
@@ -363,6 +364,9 @@ class Arbiter:
             terms["epoch"] = epoch
         if seen:
             terms["seen"] = list(seen)
+        delayed = [place for place, job in enumerate(jobs, 1) if job.options.get("delay")]
+        if delayed:
+            terms["delayed"] = delayed
         return self._adds.argument(jobs), _packed(terms)
 
 

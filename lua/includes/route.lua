@@ -22,10 +22,10 @@ local function file(id, job, due, prev, now)
     "timestamp", job[TIMESTAMP], "finishedOn", at, "returnvalue", RESULT,
     "engine", "inngest", "bullq:routed", at)
   redis.call("ZADD", BASE .. "completed", at, id)
+  redis.call("ZADD", PICKUPS, "-" .. at, id)
   redis.call("ZADD", ROUTED, at, id)
   redis.call("ZADD", REROUTED, at, id)
   redis.call("HSET", PARCELS, id, cmsgpack.pack({job[NAME], job[DATA], job[OPTIONS], job[TIMESTAMP], due}))
-  redis.call("ZREM", DUE, id)
   local longest = redis.call("HGET", BASE .. "meta", "opts.maxLenEvents") or "10000"
   redis.call("XADD", BASE .. "events", "MAXLEN", "~", longest, "*",
     "event", "completed", "jobId", id, "returnvalue", RESULT, "prev", prev)

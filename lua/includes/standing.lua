@@ -12,10 +12,17 @@
       parent    it waits for its children, or has had some
       schedule  a schedule has made it
       nowhere   it has a record, and is in no list
-    *known* says that the job was on the queue for certain. Where the place in a list matters and
-    costs, find(list, id) looks for it.
+    *known* says that the job was on the queue for certain.
+
+    The keys of the arbiter, beside BullMQ's own:
+      pickups   zset: by when a job has to begin (ms since the epoch); where that is decided, minus
+                the time at which it began or went elsewhere. Outlives the job's record.
+      routed    zset: which of those went elsewhere, and when
+      rerouted  zset: which of those have no event that was accepted yet
+      parcels   hash: what these events need
+      epoch     string, made at random: with another one, data was lost
 ]]
-local DUE, STARTED, ROUTED = BASE .. "bullq:due", BASE .. "bullq:started", BASE .. "bullq:routed"
+local PICKUPS, ROUTED = BASE .. "bullq:pickups", BASE .. "bullq:routed"
 local REROUTED, PARCELS = BASE .. "bullq:rerouted", BASE .. "bullq:parcels"
 local EPOCH = BASE .. "bullq:epoch"
 
@@ -39,11 +46,9 @@ local function hasChildren(jobKey)
     jobKey .. ":failed", jobKey .. ":unsuccessful") > 0
 end
 
-local function withoutRecord(id, known)
-  if known or redis.call("ZSCORE", STARTED, id) or redis.call("ZSCORE", DUE, id) then
-    return "gone"
-  end
-  return "absent"
+-- A worker has begun the job, or nobody can say any more who did.
+local function decide(id, at)
+  redis.call("ZADD", PICKUPS, "-" .. whole(at), id)
 end
 
 local function standing(id, known)
@@ -51,9 +56,11 @@ local function standing(id, known)
   local job = redis.call("HMGET", jobKey, "name", "ats", "processedOn", "finishedOn", "bullq:routed", "rjk")
   if job[5] or redis.call("ZSCORE", ROUTED, id) then
     return "routed"
-  elseif not job[1] then
-    return withoutRecord(id, known)
-  elseif job[2] or job[3] or job[4] or redis.call("ZSCORE", STARTED, id)
+  end
+  local pickup = redis.call("ZSCORE", PICKUPS, id)
+  if not job[1] then
+    return (known or pickup) and "gone" or "absent"
+  elseif job[2] or job[3] or job[4] or pickup and tonumber(pickup) < 0
     or redis.call("EXISTS", jobKey .. ":lock") == 1 then
     return "picked"
   elseif job[6] then

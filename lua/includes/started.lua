@@ -4,8 +4,8 @@
 
     hasStarted(dispatcher, id) notes a job that has begun; *dispatcher* is its field of that name.
     waitsFor(fields) gives that field from HGETALL, or nil where the job had begun before.
-    tellStarted() takes the jobs off the index of those to be begun, and tells each dispatcher of
-    its jobs in one message, '<queue>\0<id>\0<id>...': to be called at the end.
+    tellStarted() notes on the queue's pickups that the jobs have begun, and tells each dispatcher
+    of its own in one message, '<queue>\0<id>\0<id>...': to be called at the end.
 ]]
 local startedIds, startedOf = {}, {}
 
@@ -32,11 +32,10 @@ local function tellStarted()
   end
   local scores = {}
   for place, id in ipairs(startedIds) do
-    scores[2 * place - 1], scores[2 * place] = now, id
+    scores[2 * place - 1], scores[2 * place] = "-" .. now, id
   end
   -- The jobs are claimed: whatever is wrong here must not keep them from their worker.
-  redis.pcall("ZREM", BASE .. "bullq:due", unpack(startedIds))
-  redis.pcall("ZADD", BASE .. "bullq:started", unpack(scores))
+  redis.pcall("ZADD", BASE .. "bullq:pickups", "XX", unpack(scores))
   local prefix, queue = string.match(BASE, "^(.*):([^:]*):$")
   for dispatcher, ids in pairs(startedOf) do
     redis.pcall("PUBLISH", prefix .. ":bullq:started:" .. dispatcher, queue .. ids)
