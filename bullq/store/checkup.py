@@ -76,9 +76,10 @@ def _role(info: Info) -> Iterator[Finding]:
     if info.get("cluster_enabled") or info.get("redis_mode", info.get("server_mode")) == "cluster":
         yield _finding(
             "cluster",
-            Level.PROBLEM,
-            "this is a node of a cluster, which bullq cannot use yet",
-            "Set REDIS_URL to a server that is none.",
+            Level.WARNING,
+            "this is a node of a cluster: bullq uses it alone, and follows no key to another",
+            "Give BULLQ_PREFIX a hash tag, such as {bull}, and name the node that has it in "
+            "REDIS_URL, anew after a failover.",
         )
     if info.get("role") == "slave":
         yield _finding(
