@@ -6,24 +6,26 @@ their code is in this repository: CHECKOUT is a clone of taskforcesh/bullmq.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
-import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bullq.store.binary import find_binary
-from tests.interop.official.plugged_worker import DEADLINE, DROP_IN
+from tests.interop.official.plugged_worker import DEADLINE, DROP_IN, GRACE, REPORT
 from tests.support.servers import RedisServer, debian_redis
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 PORT = 6379
 """Where their tests expect a Redis, which they empty after each test."""
+MOST_TESTS = 300
+_ORDERLY = {0, 1, 5}  # pytest's exit codes for: all passed, some failed, none were left to run
 
 NOT_APPLICABLE = {
     "test_worker_redis_compatibility_handles_are_none_for_non_redis_backends": (
@@ -97,75 +99,99 @@ def python_folder(checkout: Path) -> Path:
     )
 
 
-def run(checkout: Path, *, drop_in: bool, select: Sequence[str] = ()) -> dict[str, Outcome]:
-    """Run the tests of workers, or those named in *select* alone, on a server of their own."""
+def run(checkout: Path, *, drop_in: bool) -> dict[str, Outcome]:
+    """Run the tests of workers on a server of their own; what fails has a second chance."""
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", PORT)) == 0:
             raise CannotRun(
                 f"Something listens at port {PORT}, and the official tests would empty it: stop it"
             )
-    files = files_with_workers(checkout)
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
         server = RedisServer(debian_redis() or str(find_binary().path), Path(folder), PORT)
         server.start()
         try:
-            _pytest(python_folder(checkout), files, report, drop_in=drop_in, select=select)
+            report = Path(folder) / "report"
+            ended = _ended(checkout, report, drop_in=drop_in)
+            if again := [name for name in map(_name, _failed(ended)) if name not in NOT_APPLICABLE]:
+                ended |= _ended(checkout, report, drop_in=drop_in, select=again)
+            return _by_file(ended)
         finally:
             server.kill()
-        return _read(report)
+
+
+def _ended(
+    checkout: Path, report: Path, *, drop_in: bool, select: Sequence[str] = ()
+) -> dict[str, dict[str, str]]:
+    """Run the tests, or those named in *select* alone, in as many processes as it takes.
+
+    Gives how each ended, by its id.
+    """
+    ended: dict[str, dict[str, str]] = {}
+    while True:
+        report.write_text("", encoding="utf-8")
+        code = _pytest(checkout, report, drop_in=drop_in, select=select, without=ended)
+        lines = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
+        ended |= {line["id"]: line for line in lines}
+        stuck = [line for line in ended.values() if line["outcome"] == "begun"]
+        for line in stuck:
+            line |= {"outcome": "failed", "why": "could not be stopped: its process was ended"}
+        if not stuck and code in _ORDERLY:
+            return ended
+        if not lines:
+            raise CannotRun(f"pytest ended by itself, with exit code {code}, and ran no test")
 
 
 def _pytest(
-    folder: Path, files: Sequence[Path], report: Path, *, drop_in: bool, select: Sequence[str]
-) -> None:
+    checkout: Path, report: Path, *, drop_in: bool, select: Sequence[str], without: Iterable[str]
+) -> int:
     environment = {name: os.environ[name] for name in os.environ if name != DROP_IN}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"  # the checkout is left as it is
     environment["PYTHONPATH"] = os.pathsep.join([str(HERE), str(ROOT)])
+    environment[REPORT] = str(report)
     if drop_in:
         environment[DROP_IN] = "1"
     chosen = ["-k", " or ".join(select)] if select else []
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "plugged_worker"]
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "plugged_worker", *chosen]
     done = subprocess.run(
-        [*command, "-p", "no:cacheprovider", f"--junitxml={report}", *chosen, *map(str, files)],
-        cwd=folder,
+        [
+            *(*command, "-p", "no:cacheprovider"),
+            *(f"--deselect={one}" for one in without),
+            *map(str, files_with_workers(checkout)),
+        ],
+        cwd=python_folder(checkout),
         env=environment,
         check=False,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE * 60,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=(DEADLINE + GRACE) * MOST_TESTS,
     )
-    if not report.is_file():
-        raise CannotRun(f"pytest ended by itself:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.returncode
+
+
+def _by_file(ended: dict[str, dict[str, str]]) -> dict[str, Outcome]:
+    outcomes: dict[str, Outcome] = {}
+    for test, line in ended.items():
+        outcome = outcomes.setdefault(Path(test.partition("::")[0]).stem, Outcome())
+        if line["outcome"] == "passed":
+            outcome.passed.add(_name(test))
+        elif line["outcome"] == "failed":
+            outcome.failed[_name(test)] = line["why"][:120]
+    return outcomes
+
+
+def _failed(ended: dict[str, dict[str, str]]) -> list[str]:
+    return [test for test, line in ended.items() if line["outcome"] == "failed"]
+
+
+def _name(test: str) -> str:
+    return test.rpartition("::")[2]
 
 
 def compare(checkout: Path) -> Comparison:
-    """Run the tests with either worker; what fails with bullq's alone has a second chance."""
-    found = Comparison(run(checkout, drop_in=False), run(checkout, drop_in=True))
-    if found.broken:
-        for file, again in run(checkout, drop_in=True, select=list(found.broken)).items():
-            for name in again.passed & found.broken.keys():
-                del found.drop_in[file].failed[name]
-                found.drop_in[file].passed.add(name)
-    return found
+    """Run the tests with either worker."""
+    return Comparison(run(checkout, drop_in=False), run(checkout, drop_in=True))
 
 
 def _figures(outcome: Outcome) -> str:
     failed = {name for name in outcome.failed if name not in NOT_APPLICABLE}
     return f"{len(outcome.passed)} passed" + (f", {len(failed)} failed" if failed else "")
-
-
-def _read(report: Path) -> dict[str, Outcome]:
-    outcomes: dict[str, Outcome] = {}
-    for case in ET.parse(report).iter("testcase"):
-        name = case.get("name", "")
-        parts = case.get("classname", "").split(".")
-        outcome = outcomes.setdefault(next(part for part in parts if "test" in part[1:]), Outcome())
-        trouble = case.find("failure")
-        if trouble is None:
-            trouble = case.find("error")
-        if trouble is not None:
-            outcome.failed[name] = (trouble.get("message") or "").partition("\n")[0][:120]
-        elif case.find("skipped") is None:
-            outcome.passed.add(name)
-    return outcomes
