@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from bullq.protocol.record import CorruptRecord, JobRecord
@@ -17,6 +18,7 @@ _KEYS = (
     *("prioritized", "delayed", "waiting-children", "completed", "failed"),
     *("marker", "meta", "events", ""),
 )
+_FIELDS = ("name", "timestamp", "finishedOn")
 _SCANNED = 1_000  # keys that one call of SCAN looks at
 _PAGE = 10_000  # ids that one call reads of a list
 _CHUNK = 20  # jobs per call, each of which is looked for in whole lists
@@ -33,12 +35,8 @@ async def rescue_lost(store: Store, keys: QueueKeys) -> list[str]:
         client = store.client()
         listed = await _listed(client, keys)
         lost: dict[str, int] = {}
-        async for key in client.scan_iter(
-            match=f"{_literal(keys.base)}*", count=_SCANNED, _type="hash"
-        ):
-            job_id = key.removeprefix(keys.base)
-            if job_id not in listed and (added := await _added(client, keys, job_id)):
-                lost[job_id] = added
+        async for page in _pages(client, keys):
+            lost |= await _unfinished(client, keys, [id_ for id_ in page if id_ not in listed])
         restore = store.pipelined().register_script(script("restoreLost-12"))
         restored: list[str] = []
         # Within a millisecond by their ids: bullq's sort by time, and Node's are counted up.
@@ -61,17 +59,31 @@ async def _listed(client: Any, keys: QueueKeys) -> set[str]:
     return ids
 
 
-async def _added(client: Any, keys: QueueKeys, job_id: str) -> int:
-    """Tell when a job was added that has not ended; 0 where the key is no such job's."""
-    names = ("name", "timestamp", "finishedOn")
-    values = await client.hmget(keys.job(job_id), *names)
-    found = {name: value for name, value in zip(names, values, strict=True) if value}
-    if set(found) != {"name", "timestamp"}:
-        return 0
-    try:
-        return JobRecord(job_id, found).timestamp
-    except CorruptRecord:
-        return 1
+async def _pages(client: Any, keys: QueueKeys) -> AsyncIterator[list[str]]:
+    """Give the names of the queue's hashes, page by page: ids of jobs are among them."""
+    cursor, pattern = 0, f"{_literal(keys.base)}*"
+    while True:
+        cursor, found = await client.scan(cursor, match=pattern, count=_SCANNED, _type="hash")
+        yield [key.removeprefix(keys.base) for key in found]
+        if not cursor:
+            return
+
+
+async def _unfinished(client: Any, keys: QueueKeys, names: list[str]) -> dict[str, int]:
+    """Tell of these hashes those of jobs that have not ended, and when each was added."""
+    pipeline = client.pipeline(transaction=False)
+    for name in names:
+        pipeline.hmget(keys.job(name), *_FIELDS)
+    values = await pipeline.execute() if names else []
+    found: dict[str, int] = {}
+    for name, fields in zip(names, values, strict=True):
+        known = {field: value for field, value in zip(_FIELDS, fields, strict=True) if value}
+        if set(known) == {"name", "timestamp"}:
+            try:
+                found[name] = JobRecord(name, known).timestamp
+            except CorruptRecord:
+                found[name] = 0
+    return found
 
 
 def _literal(text: str) -> str:
