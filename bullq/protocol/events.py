@@ -31,6 +31,10 @@ EVENT_NAMES = (
 """What BullMQ's scripts tell; producers may add events of their own."""
 
 
+ROUTED_VALUE = '{"routed":"inngest"}'
+"""The return value of a job that was routed to Inngest and has not ended there yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """A job has completed, with its result as JSON text, or failed for good, with the reason."""
@@ -43,9 +47,12 @@ class Ended:
 def read_ended(entry: Mapping[str, str]) -> Ended | None:
     """Read a stream entry that ends a job; None for any other event.
 
-    Retries are told as 'waiting' or 'delayed' there, so 'failed' is always the last word.
+    Retries are told as 'waiting' or 'delayed' there, so 'failed' is always the last word. A job
+    that was routed to another engine counts as completed for Node alone: here it goes on.
     """
     match entry:
+        case {"event": "completed", "returnvalue": value} if value == ROUTED_VALUE:
+            return None
         case {"event": "completed", "jobId": job_id}:
             return Ended(job_id, completed=True, value=entry.get("returnvalue", "null"))
         case {"event": "failed", "jobId": job_id}:

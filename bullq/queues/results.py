@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from bullq.errors import ResultGone, StoreUnavailable
-from bullq.protocol.events import Ended, read_ended
+from bullq.protocol.events import ROUTED_VALUE, Ended, read_ended
 from bullq.protocol.record import JobRecord
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class ResultWatcher:
 
 
 def _ended_on_record(record: JobRecord) -> Ended | None:
-    if not record.finished_on:
+    if not record.finished_on or record.return_value == ROUTED_VALUE:
         return None
     completed = record.return_value is not None
     value = record.return_value if completed else record.failed_reason

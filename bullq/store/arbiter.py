@@ -28,8 +28,6 @@ DISPATCHER_FIELD = "bullq:dispatcher"
 """The field of a job's hash that names whom to tell when it begins."""
 ROUTED_FIELD = "bullq:routed"
 """The field of a job's hash that says when it went to another engine, ms since the epoch."""
-ROUTED_VALUE = '{"routed":"inngest"}'
-"""The return value of a job that went to Inngest and has not ended there yet."""
 
 _KEEP_MS = 48 * 3_600_000  # twice as long as Inngest knows the id of an event
 _GRACE_MS = 5_000  # a dispatcher that lives has sent its event by then

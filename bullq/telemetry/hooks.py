@@ -67,6 +67,9 @@ class Observer:
     def jobs_stalled(self, queue: str, job_ids: list[str]) -> None:
         """Say that jobs were taken back from workers that had gone silent or died."""
 
+    def jobs_rerouted(self, queue: str, job_ids: list[str]) -> None:
+        """Say that no worker began these jobs in time, so that Inngest gets them."""
+
     def redis_lost(self, queue: str, reason: str) -> None:
         """Say that Redis does not serve a worker any more; it goes on trying."""
 

@@ -91,6 +91,12 @@ class LoggingObserver(Observer):
         """Log jobs taken back from silent workers."""
         self._log.warning("took back stalled jobs", queue=queue, ids=", ".join(job_ids))
 
+    def jobs_rerouted(self, queue: str, job_ids: list[str]) -> None:
+        """Log jobs that leave for Inngest."""
+        self._log.warning(
+            "sent to Inngest, as no worker began them in time", queue=queue, ids=", ".join(job_ids)
+        )
+
     def redis_lost(self, queue: str, reason: str) -> None:
         """Log that Redis does not serve."""
         self._log.error("redis lost", queue=queue, reason=reason)

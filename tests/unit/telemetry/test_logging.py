@@ -88,6 +88,11 @@ def line(call: str, *arguments: Any) -> str:
             ["default", ["a", "b"]],
             "~ took back stalled jobs queue=default ids=a, b",
         ),
+        (
+            "jobs_rerouted",
+            ["default", ["a", "b"]],
+            "~ sent to Inngest, as no worker began them in time queue=default ids=a, b",
+        ),
         ("redis_lost", ["default", "refused"], "! redis lost queue=default: refused"),
         ("redis_back", ["default", 2_000], "~ redis back queue=default after=2.0 s"),
         (
