@@ -8,7 +8,6 @@ rerouted. Both are found here.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import secrets
 from collections.abc import Awaitable, Callable
@@ -76,8 +75,14 @@ class Sweeper:
         """Sweep for ever; while Redis does not serve, the next sweep comes in its time."""
         while True:
             more = False
-            with contextlib.suppress(StoreUnavailable):
+            try:
                 more = await self.sweep()
+            except StoreUnavailable:
+                pass
+            except Exception as error:  # noqa: BLE001 - jobs are run all the same
+                self._observer.trouble(
+                    self._queue.spec.name, "jobs that wait too long cannot be swept up", error
+                )
             if not more:
                 await asyncio.sleep(self._pause())
 

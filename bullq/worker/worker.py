@@ -34,6 +34,7 @@ from bullq.worker.loopwatch import LoopWatch
 from bullq.worker.recovery import Recovery
 from bullq.worker.recurring import keep_schedules
 from bullq.worker.renewal import Renewal
+from bullq.worker.sweeper import Sweeper
 from bullq.worker.wakeup import LONGEST_BLOCK, Wakeup
 from bullq.worker.watchdog import Watchdog
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from bullq.telemetry.hooks import JobEvent, Observer
     from bullq.worker.execution import ExecutionFactory
     from bullq.worker.heartbeat import Heartbeat
+    from bullq.worker.sweeper import Deliver
 
 _MAX_OUTAGE = 300.0  # seconds without an answer from Redis before a worker ends by an error
 _CANCEL_GRACE = 2.0  # seconds for cancelled jobs to clean up after themselves
@@ -64,6 +66,7 @@ class Worker:
 
     Boot: schedules, lock renewal, exchange, wake-up, recovery. A job that the exchange claims
     becomes an Execution, and the settlement that this gives goes back through the exchange.
+    With *deliver*, which sends events to another engine, the queue's overdue jobs are swept, too.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Worker:
         renew_locks_every: Duration | None = None,
         longest_block: float = LONGEST_BLOCK,
         new_execution: ExecutionFactory = Execution,
+        deliver: Deliver | None = None,
     ) -> None:
         observer = Observers([observer])  # what one raises must reach no job and no loop
         self.name = name or default_worker_name()
@@ -114,6 +118,7 @@ class Worker:
         self._recovery = Recovery(
             queue, self._scripts, observer, self.health, self._exchange.server_ms
         )
+        self._sweeper = Sweeper(queue, deliver, observer) if deliver is not None else None
         self._wakeup = Wakeup(queue, self._exchange, self.health, self.name, longest_block)
         self._watchdog = Watchdog(
             queue.store, self._exchange, self._wakeup, self.health, to_ms(max_outage)
@@ -183,6 +188,8 @@ class Worker:
             _actor(self._watchdog.run(), "watchdog"),
             _actor(self._recovery.run(), "recovery"),
         ]
+        if self._sweeper is not None:
+            actors.append(_actor(self._sweeper.run(), "sweeper"))
         ends = [_actor(self._stopping.wait(), "stop")]
         if burst:
             ends.append(_actor(self._drained(), "burst"))
