@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -12,9 +12,12 @@ import pytest
 from tests.conftest import AppFactory
 from tests.interop.cell import Cell, Run, Scenario, run_cell
 from tests.interop.differences import known
-from tests.interop.pairings import CELLS, is_tried, reference
+from tests.interop.pairings import CELLS, NEWEST, is_tried, reference
 from tests.interop.scenarios.listing import SCENARIOS
 from tests.support.no_silent_skips import NODE, need
+
+PATIENCE = 3.0
+"""Seconds for a version to do what it is said not to do; it takes a tenth of one."""
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
@@ -44,6 +47,30 @@ async def test_every_pairing_leaves_what_node_and_node_leave(
         if run.by_bullq[queue][what] != seen[what]
     ]
     assert not told, "\n".join(told)
+
+
+@pytest.mark.parametrize("scenario", [one for one in SCENARIOS if one.wrong_in], ids=str)
+async def test_what_versions_of_node_are_said_to_do_wrong_they_do(
+    scenario: Scenario, node_processes: Any, prefix: str, make_app: AppFactory
+) -> None:
+    need(NODE)
+
+    def run(version: str) -> Coroutine[Any, Any, Run]:
+        own = f"{prefix}v{version.replace('.', '-')}"
+        process = node_processes(version)
+        return run_cell(scenario, Cell(version, "node", "node"), process, own, make_app)
+
+    async def wrong(started: Coroutine[Any, Any, Run]) -> Run | None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await started
+        except TimeoutError:
+            return None  # it waits for what never comes
+
+    others = [run(version) for version in scenario.wrong_in]
+    right, *found = await asyncio.gather(run(NEWEST), *(wrong(other) for other in others))
+    for version, theirs in zip(scenario.wrong_in, found, strict=True):
+        assert theirs is None or list(different(theirs, right)), f"{version} does it right"
 
 
 def unexpected(scenario: Scenario, cell: Cell, run: Run, by_node: Run) -> Iterator[str]:
