@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
+import time
+from datetime import timedelta
 
 from bullq.errors import StepFailed
 from bullq.jobs.context import Context
@@ -16,6 +19,7 @@ from bullq.testing.conformance.kit import (
     case,
     expect,
     expect_in,
+    noted,
     on,
     reason,
 )
@@ -144,6 +148,23 @@ async def a_sync_jobs_effect(bench: Bench) -> None:
         expect(await (await session.start(body, Input(n=1))).result(), 1)
         expect(await (await session.start(body, Input(n=2))).result(), 1)
     expect(effects, [1])
+
+
+@case("sync jobs")
+async def a_thread_that_goes_on_makes_no_step(bench: Bench) -> None:
+    """A thread that goes on when its attempt's time is up makes no step any more."""
+    effects: list[int] = []
+
+    @on(attempts=2, timeout=timedelta(milliseconds=150))
+    def body(data: Input, ctx: Context) -> int:
+        if ctx.attempt == 1:
+            time.sleep(0.4)
+        return ctx.sync.run("effect", noted, effects, ctx.attempt)
+
+    async with bench.session(body) as session:
+        expect(await (await session.start(body, Input())).result(), 2)
+        await asyncio.sleep(0.5)
+    expect(effects, [2])
 
 
 @case("sync jobs")

@@ -8,7 +8,7 @@ from datetime import timedelta
 from bullq.errors import GiveUp, RetryAfter, StepFailed
 from bullq.jobs.context import Context
 from bullq.testing.conformance.bench import Bench
-from bullq.testing.conformance.kit import ATTEMPTS, Input, case, expect, on, reason
+from bullq.testing.conformance.kit import ATTEMPTS, Input, case, expect, expect_in, on, reason
 
 SHORT = timedelta(milliseconds=20)
 
@@ -139,3 +139,16 @@ async def the_timeout_bounds_each_step(bench: Bench) -> None:
 
     async with bench.session(body) as session:
         expect(await (await session.start(body, Input())).result(), 4)
+
+
+@case("failures")
+async def the_timeout_bounds_the_body_after_a_step(bench: Bench) -> None:
+    """The timeout bounds the body after a step, too."""
+
+    @on(attempts=1, timeout=timedelta(milliseconds=150))
+    async def body(data: Input, ctx: Context) -> None:
+        await ctx.run("quick", lambda: 1)
+        await asyncio.sleep(30)
+
+    async with bench.session(body) as session:
+        expect_in("timeout of", await reason(await session.start(body, Input())))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from bullq.errors import GiveUp, StepFailed
+from bullq.errors import GiveUp, RetryAfter, StepFailed
 from bullq.jobs.context import Context
 from bullq.jobs.limits import MOST_STEPS
 from bullq.testing.conformance.bench import Bench
@@ -16,6 +16,7 @@ from bullq.testing.conformance.kit import (
     case,
     expect,
     expect_in,
+    noted,
     on,
     reason,
 )
@@ -162,6 +163,45 @@ async def a_failing_branch_is_tried_again(bench: Bench) -> None:
     async with bench.session(body) as session:
         expect(await (await session.start(body, Input())).result(), [3, 1])
     expect((effects.count("flaky"), effects.count("steady")), (3, 1))
+
+
+@case("parallel", needs=("eager-branches",))
+async def a_branch_keeps_its_backoff(bench: Bench) -> None:
+    """A step that is tried again later waits its time out, though another branch goes on before."""
+    effects: list[str] = []
+
+    @on()
+    async def body(data: Input, ctx: Context) -> None:
+        async def busy() -> None:
+            effects.append(f"busy {ctx.attempt}")
+            if ctx.attempt == 1:
+                raise RetryAfter(bench.pause * 15)
+
+        async def ticks() -> None:
+            await ctx.sleep("pause", bench.pause)
+            await ctx.run("tick", noted, effects, "tick")
+
+        await ctx.parallel(lambda: ctx.run("busy", busy), ticks)
+
+    async with bench.session(body) as session:
+        await (await session.start(body, Input())).result()
+    expect(effects, ["busy 1", "tick", "busy 2"])
+
+
+@case("parallel")
+async def system_exit_in_a_branch_is_a_failure(bench: Bench) -> None:
+    """SystemExit in a branch, outside its steps, fails the job, and ends no worker."""
+
+    @on(attempts=1)
+    async def body(data: Input, ctx: Context) -> None:
+        async def leave() -> None:
+            await ctx.run("before", lambda: 1)
+            raise SystemExit(3)
+
+        await ctx.parallel(leave, lambda: ctx.run("beside", lambda: 2))
+
+    async with bench.session(body) as session:
+        expect(await reason(await session.start(body, Input())), "3")
 
 
 @case("parallel")

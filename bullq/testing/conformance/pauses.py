@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 
 from bullq.jobs.context import Context
@@ -143,16 +144,17 @@ async def a_removed_job_sleeps_for_ever(bench: Bench) -> None:
     expect(awake, [])
 
 
-@case("pauses")
-async def a_swallowed_pause_is_a_pause(bench: Bench) -> None:
-    """A body that swallows even BaseException pauses all the same, and its result then counts."""
+async def _swallowed(bench: Bench, *, split: bool) -> None:
     effects: list[str] = []
 
     @on()
     async def body(data: Input, ctx: Context) -> str:
+        def effect() -> Awaitable[str]:
+            return ctx.run("effect", noted, effects, "effect")
+
         with contextlib.suppress(BaseException):
             await ctx.sleep("pause", bench.pause)
-        await ctx.parallel(lambda: ctx.run("effect", lambda: effects.append("effect")))
+        await (ctx.parallel(effect) if split else effect())
         return "done"
 
     async with bench.session(body) as session:
@@ -161,6 +163,18 @@ async def a_swallowed_pause_is_a_pause(bench: Bench) -> None:
         expect(effects, [])
         expect(await run.result(), "done")
     expect(effects, ["effect"])
+
+
+@case("pauses")
+async def a_swallowed_pause_is_a_pause(bench: Bench) -> None:
+    """A body that swallows even BaseException pauses all the same, and its result then counts."""
+    await _swallowed(bench, split=False)
+
+
+@case("pauses")
+async def a_swallowed_pause_ends_no_branch(bench: Bench) -> None:
+    """Nor does ctx.parallel begin after a pause that was swallowed."""
+    await _swallowed(bench, split=True)
 
 
 @case("pauses")

@@ -238,6 +238,32 @@ async def test_a_job_that_somebody_has_tried_again_tries_its_failed_step_again(
     assert calls == ["reserve", "charge", "charge"]
 
 
+async def test_a_job_that_is_tried_again_asks_its_failed_child_anew(make_app: AppFactory) -> None:
+    children: list[str] = []
+
+    @job(queue="two", name="child")
+    async def child(data: Number, ctx: Context) -> int:
+        children.append(ctx.job_id)
+        if len(children) == 1:
+            raise GiveUp("not yet")
+        return 5
+
+    @job(queue="one", name="parent")
+    async def parent(data: Number, ctx: Context) -> int:
+        return await ctx.invoke("child", child, data)
+
+    app = make_app(parent, child, queues=[ONE, TWO])
+    queue = app.queue("one")
+    async with running_worker(app, "one"), running_worker(app, "two"):
+        receipt = await parent.dispatch(Number())
+        with pytest.raises(JobFailed, match="not yet"):
+            await receipt.result(timeout=5)
+        await (await bullmq.Job.fromId(queue.live, receipt.id)).retry("failed")
+        stored = await until(queue, receipt.id, "completed")
+    assert stored["returnvalue"] == "5"
+    assert children == [f"{receipt.id}.child", f"{receipt.id}.child-1"]
+
+
 async def test_a_failed_jobs_record_tells_where_its_step_failed(make_app: AppFactory) -> None:
     def burn() -> None:
         raise GiveUp("toast")
