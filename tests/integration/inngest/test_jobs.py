@@ -25,6 +25,7 @@ from bullq import (
     StoreUnavailable,
     job,
 )
+from bullq.jobs.dispatching import DispatchOptions
 from bullq.queues.inspect import show_job
 from bullq.queues.results import ResultWatcher
 from bullq.queues.schedules import Schedule, ensure_schedule
@@ -136,9 +137,13 @@ async def test_a_failure_is_on_record_and_told(make_site: SiteFactory) -> None:
     assert 'raise KeyError("till")' in shown.record.stacktrace[0]
 
 
-async def test_a_job_that_bullmq_has_too_is_left_to_it(make_site: SiteFactory) -> None:
+async def test_a_job_that_bullmq_has_too_is_left_to_it(
+    make_site: SiteFactory, make_app: AppFactory
+) -> None:
     site = await make_site(receipt)
-    waiting = await receipt.dispatch(Order(id=1), id="both")
+    # An application that knows of no Inngest: its job waits for a worker.
+    bullmq_alone = make_app(receipt).dispatcher
+    waiting = await bullmq_alone.dispatch(receipt, Order(id=1), DispatchOptions(id="both"))
     await site.run(receipt, Order(id=2), job_id="both")
     assert await waiting.status() == "waiting"
     [trouble] = [told for what, told in site.heard.told if what == "trouble"]
