@@ -11,7 +11,7 @@ import bullmq
 import pytest
 from pydantic import BaseModel
 
-from bullq import Bullq, Context, JobFailed, QueueSpec, job
+from bullq import Bullq, Context, JobFailed, QueueSpec, RetryAfter, job
 from bullq.errors import GiveUp, StepFailed
 from bullq.queues.queue import JobQueue
 from tests.conftest import AppFactory
@@ -262,6 +262,23 @@ async def test_a_job_that_is_tried_again_asks_its_failed_child_anew(make_app: Ap
         stored = await until(queue, receipt.id, "completed")
     assert stored["returnvalue"] == "5"
     assert children == [f"{receipt.id}.child", f"{receipt.id}.child-1"]
+
+
+async def test_a_failure_beside_a_sleep_is_a_failed_attempt(make_app: AppFactory) -> None:
+    @job(queue="one", name="both")
+    async def both(data: Number, ctx: Context) -> int:
+        async def busy() -> None:
+            if ctx.attempt == 1:
+                raise RetryAfter(1.1)
+
+        await ctx.parallel(lambda: ctx.run("busy", busy), lambda: ctx.sleep("nap", 1.1))
+        return ctx.job_attempt
+
+    app = make_app(both, queues=[ONE])
+    async with running_worker(app, "one"):
+        receipt = await both.dispatch(Number())
+        assert (await until(app.queue("one"), receipt.id, "delayed"))["atm"] == "1"
+        assert await receipt.result(timeout=5) == 2
 
 
 async def test_a_failed_jobs_record_tells_where_its_step_failed(make_app: AppFactory) -> None:
