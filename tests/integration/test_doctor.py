@@ -137,7 +137,8 @@ async def test_clients_that_are_almost_too_many_are_told(
 async def test_a_node_of_a_cluster_is_told_and_its_queues_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running_server(tmp_path, "--cluster-enabled", "yes") as server:
+    bus = str(free_port())  # by itself it takes one that may be beyond the last
+    with running_server(tmp_path, "--cluster-enabled", "yes", "--cluster-port", bus) as server:
         monkeypatch.setenv("REDIS_URL", server.url)
         monkeypatch.chdir(tmp_path)
         findings = (await diagnose()).findings
