@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
+import fastapi
 import httpx
 import pytest
 from pydantic import BaseModel
@@ -13,7 +15,7 @@ from bullq import Bullq, job
 from bullq.engines.inngest.events import JobMessage, Outcome, send_event
 from bullq.engines.inngest.probe import probe
 from bullq.engines.inngest.server import InngestServer
-from bullq.web import asgi, registration
+from bullq.web import asgi, mount, registration
 from tests.conftest import AppFactory
 from tests.integration.inngest.conftest import SIGNING_KEY, SiteFactory
 from tests.support.inngest_double import InngestDouble
@@ -118,3 +120,20 @@ async def test_the_second_key_registers_where_the_first_is_not_known_yet(
     found = await web.state.bullq.endpoint.register("http://shop/api/inngest")
     assert found.ready, found.reason
     await web.state.bullq.aclose()
+
+
+async def test_an_application_that_is_mounted_into_keeps_its_own_lifespan(app: Bullq) -> None:
+    told: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def own(_: fastapi.FastAPI) -> AsyncIterator[dict[str, str]]:
+        told.append("up")
+        yield {"shop": "open"}
+        told.append("down")
+
+    web = fastapi.FastAPI(lifespan=own)
+    service = mount(web, app, origin="http://shop")
+    async with web.router.lifespan_context(web) as state, asyncio.timeout(10):
+        assert (told, state) == (["up"], {"shop": "open"})
+        assert (await service.registration.registered()).ready
+    assert told == ["up", "down"]
