@@ -18,6 +18,7 @@ from bullq.errors import (
     BullqError,
     DispatchError,
     DispatchInDoubt,
+    DispatchUnavailable,
     GiveUp,
     InvalidOptionError,
     JobDefinitionError,
@@ -40,6 +41,7 @@ from bullq.jobs.context import Context
 from bullq.jobs.dispatching import Receipt
 from bullq.jobs.flow import ChildResults, Flow, FlowReceipt, children_of, children_of_sync
 from bullq.jobs.job import Job, job
+from bullq.jobs.reasons import Reason
 from bullq.jobs.remote import RemoteJob
 from bullq.jobs.retry import Backoff
 from bullq.protocol.events import QueueEvent
@@ -58,6 +60,7 @@ __all__ = [
     "Context",
     "DispatchError",
     "DispatchInDoubt",
+    "DispatchUnavailable",
     "Flow",
     "FlowReceipt",
     "GiveUp",
@@ -74,6 +77,7 @@ __all__ = [
     "QueueEvent",
     "QueueSpec",
     "RateLimit",
+    "Reason",
     "Receipt",
     "RemoteJob",
     "RemoteJobError",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bullq.dispatch.dispatcher import BullmqDispatcher
 from bullq.dispatch.flows import BullmqFlows
+from bullq.dispatch.terms import TermsBook, UseBullmq
 from bullq.engines.inngest.cron import trigger_of
 from bullq.engines.inngest.server import InngestServer, is_configured
 from bullq.errors import InvalidOptionError, JobDefinitionError, RemoteJobError, SettingsError
@@ -19,6 +20,7 @@ from bullq.jobs.discovery import discover, import_problem
 from bullq.jobs.dispatching import bind_dispatcher
 from bullq.jobs.flow import bind_flows
 from bullq.jobs.registry import JobRegistry
+from bullq.jobs.remote import RemoteJob
 from bullq.protocol.options import check_options
 from bullq.queues.options import job_options
 from bullq.queues.registry import QueueRegistry
@@ -28,13 +30,17 @@ from bullq.settings import Settings, load_settings
 from bullq.store.connection import Store
 from bullq.worker.heartbeat import Heartbeat
 from bullq.worker.recurring import declared_schedule
+from bullq.worker.sweeper import Delivery
 from bullq.worker.worker import Worker
 
 if TYPE_CHECKING:
+    from bullq.dispatch.fallback import InngestFallback
+    from bullq.dispatch.handoffs import Handoffs
     from bullq.engines.inngest.events import EventSender
     from bullq.engines.inngest.functions import InngestFunctions
     from bullq.jobs.job import Job
     from bullq.queues.queue import JobQueue
+    from bullq.store.arbiter import Parcel
     from bullq.store.embedded import EmbeddedServer
     from bullq.telemetry.hooks import Observer
     from bullq.telemetry.otel import OpenTelemetry
@@ -50,7 +56,8 @@ class Bullq:
 
     *jobs* is a package of services, or the jobs themselves; *queues* are the application's own
     beside the standard ones. Without *settings* the environment and pyproject.toml are read.
-    *telemetry* traces what is sent and run; None: as the setting BULLQ_OTEL says.
+    *telemetry* traces what is sent and run; None: as the setting BULLQ_OTEL says. *use_bullmq* is
+    the flag, or is asked for each dispatched job; None: as the setting USE_BULLMQ says.
     Making one sets who dispatches for the process: `job.dispatch()` goes through the last one.
     """
 
@@ -61,22 +68,27 @@ class Bullq:
         queues: Iterable[QueueSpec] = (),
         settings: Settings | None = None,
         telemetry: OpenTelemetry | None = None,
+        use_bullmq: UseBullmq | None = None,
     ) -> None:
         self.settings = settings or load_settings()
+        flag = self.settings.use_bullmq if use_bullmq is None else use_bullmq
+        self._use_bullmq = flag
         self._telemetry = telemetry
         self._jobs = jobs if isinstance(jobs, str) else list(jobs)
         self._specs = list(queues)
         self._embedded: EmbeddedServer | None = None
         self.dispatcher = BullmqDispatcher(
             self.queue,
-            use_bullmq=self.settings.use_bullmq,
+            book=TermsBook(self.settings, can_fall_back=self._can_fall_back),
+            handoffs=lambda: self.handoffs,
+            use_bullmq=flag,
             elsewhere=self._inngest_takes if is_configured(self.settings) else None,
         )
         self.flows = self._flows_kind()(
             self.queue,
             self.dispatcher.receipt,
             self.dispatcher.run_sync,
-            use_bullmq=self.settings.use_bullmq,
+            use_bullmq=flag is not False,
         )
         bind_dispatcher(lambda: self.dispatcher)
         self.schedules = Timetable(self.queue)
@@ -182,6 +194,8 @@ class Bullq:
             from bullq.worker.tracing import traced  # noqa: PLC0415 - it needs the extra
 
             options.setdefault("new_execution", traced(self.telemetry))
+        if self._can_fall_back:
+            options.setdefault("deliver", self._deliver)
         return Worker(
             self.queue(queue),
             self.jobs,
@@ -219,6 +233,58 @@ class Bullq:
 
         return EventSender(InngestServer.from_settings(self.settings))
 
+    @property
+    def _can_fall_back(self) -> bool:
+        return InngestServer.from_settings(self.settings).event_key is not None
+
+    @cached_property
+    def handoffs(self) -> Handoffs:
+        """What hands jobs to the one engine that runs them."""
+        from bullq.dispatch.handoffs import Handoffs  # noqa: PLC0415 - needed by some dispatches
+
+        return Handoffs(
+            lambda: self.store,
+            self.settings.prefix,
+            seconds=self.settings.redis_timeout / 1000,
+            fallback=self._fallback() if self._can_fall_back else None,
+            use_bullmq=self._use_bullmq,
+        )
+
+    def _fallback(self) -> InngestFallback:
+        from bullq.dispatch.breaker import Breaker  # noqa: PLC0415 - same
+        from bullq.dispatch.bucket import TokenBucket  # noqa: PLC0415 - same
+        from bullq.dispatch.fallback import InngestFallback  # noqa: PLC0415 - httpx is heavy
+
+        return InngestFallback(
+            InngestServer.from_settings(self.settings),
+            self.inngest_events,
+            self._functions,
+            Breaker(),
+            TokenBucket(self.settings.fallback_rate),
+        )
+
+    async def _deliver(self, queue: str, parcel: Parcel, now_ms: int) -> Delivery:
+        """Send the event of a job that no worker has begun, as a sweeper asks."""
+        from bullq.dispatch.delivery import deliver  # noqa: PLC0415 - same
+
+        fallback = self.handoffs.fallback
+        if fallback is None:
+            return Delivery.REFUSED
+        return Delivery(await deliver(fallback, queue, parcel, now_ms))
+
+    def _functions(self) -> list[str]:
+        """Name the functions that an Inngest server has to know."""
+        jobs = (job for job in self.jobs if not isinstance(job, RemoteJob))
+        return [f"{job.queue}.{job.name}" for job in jobs]
+
+    async def _close_here(self) -> None:
+        """Close what the dispatches of the running event loop use."""
+        if "handoffs" in self.__dict__:
+            await self.handoffs.aclose()
+        if "inngest_events" in self.__dict__:
+            await self.inngest_events.aclose()
+        await self.store.aclose()
+
     async def _inngest_takes(self, queue: JobQueue, job_id: str, event: str, payload: str) -> bool:
         from bullq.engines.inngest.signals import SignalSender  # noqa: PLC0415 - same
 
@@ -231,10 +297,8 @@ class Bullq:
         The process leaves the embedded server, where it has a share in one.
         """
         if "store" in self.__dict__:
-            await asyncio.to_thread(self.dispatcher.close, self.store.aclose)
-            await self.store.aclose()
-        if "inngest_events" in self.__dict__:
-            await self.inngest_events.aclose()
+            await asyncio.to_thread(self.dispatcher.close, self._close_here)
+            await self._close_here()
         if self.telemetry is not None:
             await asyncio.to_thread(self.telemetry.flush, _FLUSH_MS)
         if self._embedded is not None:

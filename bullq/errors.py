@@ -75,11 +75,13 @@ class ActionRefused(BullqError):  # noqa: N818 - what happened, named as people 
 class StoreUnavailable(DispatchError):  # noqa: N818 - a state of the world, named as people say it
     """Redis cannot be reached, started or used; the message says what to do next.
 
-    *in_doubt*: the command was sent and no answer came, so it may have been executed.
+    *in_doubt*: the command was sent and no answer came, so it may have been executed. *silent*:
+    no answer came in time, so that asking again would take as long.
     """
 
-    def __init__(self, message: str, *, in_doubt: bool = False) -> None:
+    def __init__(self, message: str, *, in_doubt: bool = False, silent: bool = False) -> None:
         self.in_doubt = in_doubt
+        self.silent = silent
         super().__init__(message)
 
 
@@ -89,6 +91,10 @@ class DispatchInDoubt(DispatchError):  # noqa: N818 - a state of the world, name
     def __init__(self, message: str, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(message)
+
+
+class DispatchUnavailable(DispatchError):  # noqa: N818 - a state of the world, named as people say it
+    """No engine took the job, and there is no outbox to keep it in: it will not run."""
 
 
 class JobFailed(BullqError):  # noqa: N818 - what happened to the job, named as people say it

@@ -38,6 +38,10 @@ _VARIABLES = {
     "queues": "BULLQ_QUEUES",
     "log_format": "BULLQ_LOG_FORMAT",
     "heartbeat_file": "BULLQ_HEARTBEAT_FILE",
+    "dispatch_deadline": "BULLQ_DISPATCH_DEADLINE",
+    "redis_timeout": "BULLQ_REDIS_TIMEOUT",
+    "pickup_timeout": "BULLQ_PICKUP_TIMEOUT",
+    "fallback_rate": "BULLQ_FALLBACK_RATE",
     "otel": "BULLQ_OTEL",
     "dashboard_token": "BULLQ_DASHBOARD_TOKEN",
     "recurring_on": "BULLQ_RECURRING_ON",
@@ -126,6 +130,11 @@ class QueueOptions(BaseModel):
     job_timeout: Milliseconds | None = Field(None, ge=1)
     drain_timeout: Milliseconds | None = Field(None, ge=0)
     metrics_for: Milliseconds | None = Field(None, ge=60_000)
+    use_bullmq: bool | None = None
+    confirm: bool | None = None
+    fallback: bool | None = None
+    pickup: Literal["alive", "started"] | None = None
+    on_data_loss: Literal["raise", "rerun", "drop"] | None = None
 
 
 class _Environment(EnvSettingsSource):
@@ -153,6 +162,10 @@ class Settings(BaseSettings):
     queues: dict[str, QueueOptions] = Field(default_factory=dict, alias="BULLQ_QUEUES")
     log_format: Literal["text", "json"] = Field("text", alias="BULLQ_LOG_FORMAT")
     heartbeat_file: Path | None = Field(None, alias="BULLQ_HEARTBEAT_FILE")
+    dispatch_deadline: Milliseconds = Field(2, alias="BULLQ_DISPATCH_DEADLINE", ge=50)
+    redis_timeout: Milliseconds = Field(0.4, alias="BULLQ_REDIS_TIMEOUT", ge=10)  # type: ignore[assignment] # read as if it was written
+    pickup_timeout: Milliseconds = Field(1, alias="BULLQ_PICKUP_TIMEOUT", ge=10)
+    fallback_rate: int = Field(500, alias="BULLQ_FALLBACK_RATE", ge=1)
     otel: bool = Field(default=False, alias="BULLQ_OTEL")
     dashboard_token: SecretStr | None = Field(None, alias="BULLQ_DASHBOARD_TOKEN", min_length=16)
     recurring_on: Literal["bullmq", "inngest"] = Field("bullmq", alias="BULLQ_RECURRING_ON")

@@ -1,18 +1,19 @@
-"""Check a job and its options, and put it on its queue."""
+"""Check a job and its options, and put it on its queue, or have it handed to one engine."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bullq.dispatch.background import BackgroundLoop
 from bullq.dispatch.ids import new_job_id
-from bullq.dispatch.receipt import BullmqReceipt
-from bullq.errors import DispatchError, InvalidOptionError, SettingsError
+from bullq.dispatch.receipt import BullmqReceipt, HandoffReceipt
+from bullq.dispatch.terms import TermsBook, is_switched_off
+from bullq.errors import DispatchError, DispatchInDoubt, InvalidOptionError, SettingsError
 from bullq.jobs.dispatching import AS_DEFINED, Dispatcher, DispatchOptions, Receipt
+from bullq.protocol.options import check_job_id
 from bullq.queues.options import job_options
 from bullq.queues.queue import JobQueue
 from bullq.queues.results import ResultWatcher
@@ -20,6 +21,8 @@ from bullq.store.adding import JobKind, NewJob
 from bullq.store.perloop import PerLoop
 
 if TYPE_CHECKING:
+    from bullq.dispatch.handoffs import Handoffs
+    from bullq.dispatch.terms import Terms, UseBullmq
     from bullq.jobs.definition import JobDefinition
 
 DataT = TypeVar("DataT")
@@ -29,49 +32,62 @@ EventTaker = Callable[[JobQueue, str, str, str], Awaitable[bool]]
 """Takes an event (a job's id, the event's name, its payload as JSON text), or says it did not."""
 
 _MOST_WAYS = 1_000  # to remember; an application has a few
-_CLOSE_DEADLINE = 5.0  # seconds to end the background loop
+_MOST_AT_ONCE = 500  # jobs of one dispatch_many that are handed over at the same time
 _EVENT_MARGIN_MS = 60_000  # how far this machine's clock may be ahead of the server's
 
 
 class BullmqDispatcher(Dispatcher):
     """Sends jobs to BullMQ queues; *live_queue* gives a queue on the running event loop.
 
-    *elsewhere* is asked first to take an event for a job: another engine may have the job.
+    *handoffs* hands over jobs that may fall back, or whose pickup is to be confirmed, as *book*
+    says. *elsewhere* is asked first to take an event for a job: another engine may have the job.
     """
 
     def __init__(
         self,
         live_queue: Callable[[str], JobQueue],
         *,
-        use_bullmq: bool = True,
+        book: TermsBook,
+        handoffs: Callable[[], Handoffs],
+        use_bullmq: UseBullmq = True,
         elsewhere: EventTaker | None = None,
     ) -> None:
         self._live_queue = live_queue
+        self._book = book
+        self._handoffs = handoffs
         self._use_bullmq = use_bullmq
         self._elsewhere = elsewhere
         self._watchers: PerLoop[dict[str, ResultWatcher]] = PerLoop(dict)
-        self._background = _BackgroundLoop()
-        self._ways: PerLoop[dict[Any, tuple[JobQueue, JobKind]]] = PerLoop(dict)
+        self._background = BackgroundLoop()
+        self._ways: PerLoop[dict[Any, tuple[JobQueue, JobKind, Terms]]] = PerLoop(dict)
 
     async def dispatch(
         self, job: JobDefinition[DataT, ResultT], data: DataT, options: DispatchOptions
     ) -> Receipt[ResultT]:
-        """Queue one job."""
-        queue, kind = self._way(job, options)
+        """Queue one job, or hand it to whoever runs it."""
+        queue, kind, terms = self._way(job, options)
         new = NewJob(
             kind, new_job_id() if options.id is None else options.id, job.payload.write(data)
         )
         since_ms = _now_ms() - _EVENT_MARGIN_MS
+        if not terms.is_plain:
+            check_job_id(new.id)
+            arrival = await self._handoffs().hand_over(job, queue, new, terms)
+            return HandoffReceipt(self, job, arrival, since_ms)
+        self._check_switch(job, queue)
         return BullmqReceipt(self, job, await queue.add(new), since_ms)
 
     async def dispatch_many(
         self, job: JobDefinition[DataT, ResultT], items: Sequence[DataT], options: DispatchOptions
     ) -> list[Receipt[ResultT]]:
         """Queue many jobs in few round trips."""
-        queue, kind = self._way(job, options)
+        queue, kind, terms = self._way(job, options)
         write = job.payload.write
         new = [NewJob(kind, new_job_id(), write(item)) for item in items]
         since_ms = _now_ms() - _EVENT_MARGIN_MS
+        if not terms.is_plain:
+            return await self._hand_over_many(job, queue, new, terms, since_ms)
+        self._check_switch(job, queue)
         try:
             ids = await queue.add_many(new)
         except DispatchError as error:
@@ -110,9 +126,37 @@ class BullmqDispatcher(Dispatcher):
         """End what dispatch_sync has started; *close_connections* runs on its event loop."""
         self._background.close(close_connections)
 
+    async def _hand_over_many(
+        self,
+        job: JobDefinition[DataT, ResultT],
+        queue: JobQueue,
+        new: Sequence[NewJob],
+        terms: Terms,
+        since_ms: int,
+    ) -> list[Receipt[ResultT]]:
+        """Hand over jobs, a bounded number at once: each is settled on its own."""
+        receipts: dict[int, Receipt[ResultT]] = {}
+        errors: dict[int, DispatchError] = {}
+        hand_over = self._handoffs().hand_over
+        for start in range(0, len(new), _MOST_AT_ONCE):
+            told = await asyncio.gather(
+                *(hand_over(job, queue, one, terms) for one in new[start : start + _MOST_AT_ONCE]),
+                return_exceptions=True,
+            )
+            for place, one in enumerate(told, start):
+                if isinstance(one, DispatchError):
+                    errors[place] = one
+                elif isinstance(one, BaseException):
+                    raise one
+                else:
+                    receipts[place] = HandoffReceipt(self, job, one, since_ms)
+            if errors:
+                raise _cut_short(errors, receipts, new)
+        return [receipts[place] for place in range(len(new))]
+
     def _way(
         self, job: JobDefinition[Any, Any], options: DispatchOptions
-    ) -> tuple[JobQueue, JobKind]:
+    ) -> tuple[JobQueue, JobKind, Terms]:
         """Give where a job goes, and what it has in common with others dispatched like it."""
         key: Any = job
         if options is not AS_DEFINED:
@@ -121,21 +165,33 @@ class BullmqDispatcher(Dispatcher):
         ways = self._ways.here()
         way = ways.get(key)
         if way is None:
-            queue = self._queue(job)
-            way = queue, _kind(job, queue, options)
+            queue = self._live_queue(job.queue)
+            kind = _kind(job, queue, options)
+            way = queue, kind, self._terms(job, queue, options)
             if options.deduplication_id is None:  # these vary
                 if len(ways) >= _MOST_WAYS:
                     ways.clear()
                 ways[key] = way
         return way
 
-    def _queue(self, job: JobDefinition[Any, Any]) -> JobQueue:
-        if not self._use_bullmq:
+    def _terms(
+        self, job: JobDefinition[Any, Any], queue: JobQueue, options: DispatchOptions
+    ) -> Terms:
+        try:
+            return self._book.of(job, queue.spec, options.deadline)
+        except ValueError as error:
+            raise InvalidOptionError(f"{job.queue}/{job.name}: {error}") from error
+
+    def _check_switch(self, job: JobDefinition[Any, Any], queue: JobQueue) -> None:
+        if self._use_bullmq is not True or queue.spec.use_bullmq is not None:
+            self._check_use(job, queue)
+
+    def _check_use(self, job: JobDefinition[Any, Any], queue: JobQueue) -> None:
+        if is_switched_off(self._use_bullmq, job, queue.spec):
             raise SettingsError(
                 "USE_BULLMQ is off and no other engine is set up, so that the job "
                 f"{job.queue}/{job.name} has nowhere to go; set USE_BULLMQ=true"
             )
-        return self._live_queue(job.queue)
 
 
 def _kind(job: JobDefinition[Any, Any], queue: JobQueue, options: DispatchOptions) -> JobKind:
@@ -145,47 +201,21 @@ def _kind(job: JobDefinition[Any, Any], queue: JobQueue, options: DispatchOption
         raise InvalidOptionError(f"{job.queue}/{job.name}: {error}") from error
 
 
-class _BackgroundLoop:
-    """An event loop in a daemon thread, for callers without one; a new one after a fork."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._pid = 0
-
-    def run(self, call: Callable[[], Any]) -> Any:
-        """Run the coroutine that *call* makes, and wait for its result."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run_coroutine_threadsafe(call(), self._started()).result()
-        raise RuntimeError(
-            "dispatch_sync and result_sync would block this thread's event loop; "
-            "await dispatch() and result() here"
-        )
-
-    def _started(self) -> asyncio.AbstractEventLoop:
-        with self._guard:
-            if self._loop is None or self._pid != os.getpid():
-                self._pid = os.getpid()
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="bullq dispatch_sync", daemon=True
-                )
-                self._thread.start()
-            return self._loop
-
-    def close(self, close_connections: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """End the loop, and its thread, once *close_connections* has run on it."""
-        with self._guard:
-            loop, thread, self._loop = self._loop, self._thread, None
-        if loop is None or thread is None or self._pid != os.getpid():
-            return
-        asyncio.run_coroutine_threadsafe(close_connections(), loop).result(_CLOSE_DEADLINE)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(_CLOSE_DEADLINE)
-        loop.close()
+def _cut_short(
+    errors: Mapping[int, DispatchError],
+    receipts: Mapping[int, Receipt[Any]],
+    new: Sequence[NewJob],
+) -> DispatchError:
+    """Put what became of the jobs into the first error."""
+    error = errors[min(errors)]
+    doubtful = [place for place, one in errors.items() if isinstance(one, DispatchInDoubt)]
+    error.receipts = dict(receipts)
+    error.queued = {place: receipt.id for place, receipt in receipts.items()}
+    error.doubtful = {place: new[place].id for place in doubtful}
+    if len(new) > 1:
+        told = f"{error} Of {len(new):,} jobs {len(receipts):,} are queued"
+        error.args = (told + (f", and {len(doubtful):,} may be." if doubtful else "."),)
+    return error
 
 
 def _now_ms() -> int:

@@ -1,20 +1,25 @@
-"""What dispatch gives back for a job on BullMQ."""
+"""What dispatch gives back: a job's id, where it went, and the ways to it."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bullq.clock import Duration, to_ms
-from bullq.errors import JobFailed, ResultTimeout
+from bullq.errors import ActionRefused, JobFailed, ResultGone, ResultTimeout, StoreUnavailable
 from bullq.jobs.dispatching import Receipt
 from bullq.queues.inspect import job_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bullq.dispatch.errand import Arrival
     from bullq.jobs.definition import JobDefinition
+    from bullq.protocol.events import Ended
     from bullq.queues.queue import JobQueue
     from bullq.queues.results import ResultWatcher
+
+_LOOK_AGAIN = 0.2  # seconds; a job that is not on BullMQ has no record before it begins
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
@@ -59,10 +64,9 @@ class BullmqReceipt(Receipt[ResultT_co]):
 
     async def result(self, timeout: Duration = 30) -> ResultT_co:  # noqa: ASYNC109 - by contract
         """Wait for the job's result, at most *timeout*."""
-        _, watcher = self._waiting.here(self.queue)
         seconds = to_ms(timeout) / 1000
         try:
-            ended = await watcher.wait(self.id, seconds, since_ms=self._since_ms)
+            ended = await self._ended(seconds)
         except TimeoutError:
             raise ResultTimeout(
                 f"Job {self.id} ({self.queue}/{self.name}) did not end within {seconds:g} s; "
@@ -71,6 +75,10 @@ class BullmqReceipt(Receipt[ResultT_co]):
         if not ended.completed:
             raise JobFailed(self.id, ended.value)
         return self._job.result.decode(ended.value)
+
+    async def _ended(self, seconds: float) -> Ended:
+        _, watcher = self._waiting.here(self.queue)
+        return await watcher.wait(self.id, seconds, since_ms=self._since_ms)
 
     def result_sync(self, timeout: Duration = 30) -> ResultT_co:
         """Wait for the job's result from code without an event loop."""
@@ -81,3 +89,48 @@ class BullmqReceipt(Receipt[ResultT_co]):
         """Tell the job's state."""
         queue, _ = self._waiting.here(self.queue)
         return (await job_state(queue, self.id)).value
+
+    async def cancel(self) -> None:
+        """Remove the job from its queue before it begins."""
+        queue, _ = self._waiting.here(self.queue)
+        await queue.jobs.remove(self.id)
+
+
+class HandoffReceipt(BullmqReceipt[ResultT_co]):
+    """The receipt of a job that was handed to one of several engines."""
+
+    def __init__(
+        self,
+        waiting: Waiting,
+        job: JobDefinition[Any, ResultT_co],
+        arrival: Arrival,
+        since_ms: int,
+    ) -> None:
+        super().__init__(waiting, job, arrival.job_id, since_ms)
+        self.engine = arrival.engine
+        self.state = arrival.state
+        self.reason = arrival.reason
+        self.timings = arrival.timings
+
+    async def cancel(self) -> None:
+        """Remove the job from its queue before it begins; Inngest takes no job back."""
+        if self.engine == "inngest":
+            raise ActionRefused(
+                f"The job {self.id} ({self.queue}/{self.name}) is at Inngest, which takes no job "
+                "back by its id; cancel its run in Inngest's own dashboard"
+            )
+        await super().cancel()
+
+    async def _ended(self, seconds: float) -> Ended:
+        """Wait for the end of a job whose record may come late, and whose store may be away."""
+        if self.engine == "bullmq":
+            return await super()._ended(seconds)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while True:
+            try:
+                return await super()._ended(max(0.0, until - loop.time()))
+            except (ResultGone, StoreUnavailable):
+                if loop.time() + _LOOK_AGAIN >= until:
+                    raise TimeoutError from None
+            await asyncio.sleep(_LOOK_AGAIN)

@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args, get_type_hints
 from bullq.errors import InvalidOptionError
 from bullq.jobs.context import Context
 from bullq.jobs.payload import Payload, Result, describe_type, result_problem, type_problem
+from bullq.jobs.reasons import OnDataLoss, Pickup
 from bullq.jobs.retry import Backoff
 
 DataT = TypeVar("DataT")
@@ -32,11 +33,19 @@ class JobPolicy:
     every_ms: int | None = None
     tz: str = "UTC"
     executor: Executor = "auto"
+    fallback: bool | None = None
+    pickup: Pickup | None = None
+    on_data_loss: OnDataLoss | None = None
 
     def __post_init__(self) -> None:
         if self.executor not in get_args(Executor):
             known = ", ".join(map(repr, get_args(Executor)))
             raise InvalidOptionError(f"A job's executor is one of {known}, not {self.executor!r}")
+        for option, kinds in (("pickup", Pickup), ("on_data_loss", OnDataLoss)):
+            value = getattr(self, option)
+            if value is not None and value not in get_args(kinds):
+                known = ", ".join(map(repr, get_args(kinds)))
+                raise InvalidOptionError(f"A job's {option} is one of {known}, not {value!r}")
         if self.timeout_ms == 0:
             raise InvalidOptionError("A job's timeout is more than 0 seconds; None sets no bound")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from bullq.clock import Duration
-from bullq.errors import StepMisuse
+from bullq.errors import ActionRefused, StepMisuse
 from bullq.jobs.definition import JobDefinition
+from bullq.jobs.reasons import Reason
 
 DataT = TypeVar("DataT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
@@ -29,6 +31,7 @@ class DispatchOptions(NamedTuple):
     deduplication_id: str | None = None
     deduplication_ttl: Duration | None = None
     deduplication_mode: DeduplicationMode = "first"
+    deadline: Duration | None = None
 
 
 AS_DEFINED = DispatchOptions()
@@ -45,7 +48,17 @@ class Receipt(ABC, Generic[ResultT_co]):
     name: str
     """The job's name."""
     engine: str
-    """Which engine has it: 'bullmq'."""
+    """Who has it: 'bullmq', 'inngest', or 'outbox' until one of them can take it."""
+    state: str = "queued"
+    """How far it was when dispatch returned.
+
+    On BullMQ 'queued', where pickup is not confirmed or has not happened yet, 'started' or
+    'delayed'; at Inngest 'sent'; in the outbox 'kept'. 'dropped' where on_data_loss says so.
+    """
+    reason: Reason | None = None
+    """Why it did not simply begin on BullMQ; None where it did, or nobody looked."""
+    timings: Mapping[str, float] = MappingProxyType({})
+    """How long each step of a confirmed dispatch took, in ms, and 'total'."""
 
     @abstractmethod
     async def result(self, timeout: Duration = 30) -> ResultT_co:  # noqa: ASYNC109 - a deadline of ours
@@ -65,6 +78,13 @@ class Receipt(ABC, Generic[ResultT_co]):
 
         'unknown' where its record is gone.
         """
+
+    async def cancel(self) -> None:
+        """Take the job back before it begins.
+
+        Raises ActionRefused where it runs, or where its engine takes no job back; JobNotFound.
+        """
+        raise ActionRefused(f"The job {self.id} is on {self.engine}, which takes no job back")
 
 
 class Dispatcher(ABC):

@@ -20,6 +20,7 @@ from bullq.jobs.dispatching import (
 from bullq.jobs.flow import Flow, FlowTree, OnFailure
 from bullq.jobs.limits import check_payload
 from bullq.jobs.payload import Result
+from bullq.jobs.reasons import OnDataLoss, Pickup
 from bullq.jobs.retry import Backoff
 
 DataT = TypeVar("DataT")
@@ -44,21 +45,24 @@ class Job(JobDefinition[DataT, ResultT]):
         deduplication_id: str | None = None,
         deduplication_ttl: Duration | None = None,
         deduplication_mode: DeduplicationMode = "first",
+        deadline: Duration | None = None,
     ) -> Receipt[ResultT]:
-        """Queue the job and return its receipt.
+        """Hand the job to one engine and return its receipt.
 
         *id* names the job (the same id twice is one job while its record is kept); *delay* and
         *deduplication_ttl* are seconds or timedeltas; *priority* goes from 1 (first) to
-        2,097,152 (last), 0 for none; *lifo* puts it in front. None: as the job or queue says.
+        2,097,152 (last), 0 for none; *lifo* puts it in front. *deadline* bounds a dispatch that
+        confirms pickup or can fall back. None: as the job or queue says.
 
         Of the jobs with one *deduplication_id* the 'first' runs, until it has ended or for
         *deduplication_ttl*. While it is delayed 'replace' takes each later one in its place, and
         'debounce' waits anew each time; 'last' runs the latest once an active one has ended.
 
-        Raises PayloadError, InvalidOptionError, StoreUnavailable, DispatchInDoubt.
+        Raises PayloadError, InvalidOptionError, StoreUnavailable, DispatchUnavailable,
+        DispatchInDoubt.
         """
         once = (deduplication_id, deduplication_ttl, deduplication_mode)
-        said = (id, delay, priority, lifo, attempts, *once)
+        said = (id, delay, priority, lifo, attempts, *once, deadline)
         options = AS_DEFINED if said == AS_DEFINED else DispatchOptions(*said)
         return await current_dispatcher().dispatch(self, data, options)
 
@@ -74,6 +78,7 @@ class Job(JobDefinition[DataT, ResultT]):
         deduplication_id: str | None = None,
         deduplication_ttl: Duration | None = None,
         deduplication_mode: DeduplicationMode = "first",
+        deadline: Duration | None = None,
     ) -> Receipt[ResultT]:
         """Do the same as dispatch(), for code without an event loop, such as Django and Flask."""
         receipt: Receipt[ResultT] = current_dispatcher().run_sync(
@@ -87,6 +92,7 @@ class Job(JobDefinition[DataT, ResultT]):
                 deduplication_id=deduplication_id,
                 deduplication_ttl=deduplication_ttl,
                 deduplication_mode=deduplication_mode,
+                deadline=deadline,
             )
         )
         return receipt
@@ -242,6 +248,9 @@ def job(
     every: Duration | None = None,
     tz: str = "UTC",
     executor: Executor = "auto",
+    fallback: bool | None = None,
+    pickup: Pickup | None = None,
+    on_data_loss: OnDataLoss | None = None,
 ) -> JobDecorator: ...
 def job(
     function: Callable[..., Any] | None = None,
@@ -257,6 +266,9 @@ def job(
     every: Duration | None = None,
     tz: str = "UTC",
     executor: Executor = "auto",
+    fallback: bool | None = None,
+    pickup: Pickup | None = None,
+    on_data_loss: OnDataLoss | None = None,
 ) -> Any:
     """Make a function `(data)` or `(data, ctx)` a job; use it bare or with options.
 
@@ -270,6 +282,9 @@ def job(
     CPU-bound code keeps busy, or kills, without harm to other jobs; as many run at once as there
     are CPUs. 'thread' takes one of the worker's threads; 'auto' leaves a coroutine function on the
     event loop, any other in a thread.
+
+    *fallback* False keeps the job on BullMQ; *pickup* and *on_data_loss* are told in
+    docs/dispatch.md.
     """
     policy = JobPolicy(
         attempts=attempts,
@@ -280,6 +295,9 @@ def job(
         every_ms=None if every is None else to_ms(every),
         tz=tz,
         executor=executor,
+        fallback=fallback,
+        pickup=pickup,
+        on_data_loss=on_data_loss,
     )
     decorate = JobDecorator(queue, name, policy)
     return decorate if function is None else decorate(function)

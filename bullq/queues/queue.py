@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import bullmq
@@ -82,6 +83,10 @@ class JobQueue:
         if len(ids) < len(jobs):
             raise _cut_short(jobs, outcomes)
         return ids
+
+    def sending(self, job: NewJob) -> AbstractContextManager[NewJob]:
+        """Give the job as it is to be sent, for the time in which others send it."""
+        return nullcontext(job)
 
     async def introduce(self) -> None:
         """Write which library made the queue, where none has: dashboards read it."""

@@ -8,10 +8,15 @@ from typing import Any
 
 from bullq.clock import Duration, to_ms
 from bullq.errors import InvalidOptionError
+from bullq.jobs.reasons import OnDataLoss, Pickup
 from bullq.jobs.retry import Backoff
 from bullq.protocol.options import KeepJobs, check_queue_name
 from bullq.settings import QueueOptions
 
+_AS_THEY_ARE = (
+    *("concurrency", "max_stalled_count", "attempts", "keep_logs"),
+    *("use_bullmq", "confirm", "fallback", "pickup", "on_data_loss"),
+)
 _DURATIONS = ("lock_duration", "stalled_interval", "job_timeout", "drain_timeout", "metrics_for")
 
 
@@ -79,6 +84,11 @@ class QueueSpec:
     tries), *backoff*, *job_timeout* (of one attempt) and the retention apply to jobs dispatched
     from here that do not say otherwise. At shutdown running jobs get *drain_timeout*. Jobs that
     end are counted by the minute, as far back as *metrics_for*; None counts none.
+
+    The rest says how jobs are dispatched. *use_bullmq*: None leaves it to the application;
+    *confirm*: whether dispatch waits for a worker to begin the job, None where it may fall back;
+    *pickup*: 'alive' lets a job wait while live workers take others, 'started' does not;
+    *on_data_loss*: what becomes of a job that Redis has lost.
     """
 
     name: str
@@ -95,6 +105,11 @@ class QueueSpec:
     job_timeout: Duration | None = None
     drain_timeout: Duration = timedelta(seconds=30)
     metrics_for: Duration | None = None
+    use_bullmq: bool | None = None
+    confirm: bool | None = None
+    fallback: bool = True
+    pickup: Pickup = "alive"
+    on_data_loss: OnDataLoss = "raise"
 
     def __post_init__(self) -> None:
         check_queue_name(self.name)
@@ -127,11 +142,7 @@ class QueueSpec:
     def overridden(self, options: QueueOptions) -> QueueSpec:
         """Give this spec with what the settings say of it."""
         given: dict[str, Any] = options.model_dump(exclude_none=True)
-        changes: dict[str, Any] = {
-            name: given[name]
-            for name in ("concurrency", "max_stalled_count", "attempts", "keep_logs")
-            if name in given
-        }
+        changes: dict[str, Any] = {name: given[name] for name in _AS_THEY_ARE if name in given}
         changes |= {
             name: timedelta(milliseconds=given[name]) for name in _DURATIONS if name in given
         }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from bullq.queues.queue import JobQueue
@@ -24,6 +25,14 @@ class TracedQueue(JobQueue):
             job_id = await super().add(carrying(job, sending.carrier))
             sending.span.set_attributes({otel.JOB_NAME: job.name, otel.JOB_ID: job_id})
             return job_id
+
+    @contextmanager
+    def sending(self, job: NewJob) -> Iterator[NewJob]:
+        """Give the job with the trace that it carries, within the span in which it is sent."""
+        queue = self.spec.name
+        with self._telemetry.sending("add", queue, f"{queue}.{job.name}") as sending:
+            sending.span.set_attributes({otel.JOB_NAME: job.name, otel.JOB_ID: job.id})
+            yield carrying(job, sending.carrier)
 
     async def add_many(self, jobs: Sequence[NewJob]) -> list[str]:
         """Add jobs and give their ids, as JobQueue.add_many() does."""

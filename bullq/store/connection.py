@@ -87,6 +87,7 @@ class Store:
         self.address = _address(url)
         self._shared = PerLoop(self._new_client)
         self._pipelined = PerLoop(self._new_pipelined)
+        self._prompt: PerLoop[dict[float, PipelinedConnection]] = PerLoop(dict)
         self._pid = os.getpid()
 
     def __repr__(self) -> str:
@@ -111,6 +112,17 @@ class Store:
         """Give the connection for scripts that everything on the running event loop shares."""
         self._forget_parent()
         return self._pipelined.here()
+
+    def prompt(self, seconds: float) -> PipelinedConnection:
+        """Give a connection for scripts that counts as lost after *seconds* without an answer.
+
+        It is shared on the running event loop by all who ask with the same bound.
+        """
+        self._forget_parent()
+        made = self._prompt.here()
+        if seconds not in made:
+            made[seconds] = self._new_pipelined(seconds)
+        return made[seconds]
 
     async def open_blocking(self, name: str) -> Any:
         """Open a client with one connection for blocking reads; whoever asks for it closes it.
@@ -158,6 +170,8 @@ class Store:
             await client.aclose(close_connection_pool=True)
         if connection is not None:
             await connection.aclose()
+        for prompt in (self._prompt.pop() or {}).values():
+            await prompt.aclose()
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
@@ -171,7 +185,9 @@ class Store:
             sentence = self._sentence(error)
             if sentence is None:
                 raise
-            raise StoreUnavailable(sentence, in_doubt=_in_doubt(error)) from error
+            raise StoreUnavailable(
+                sentence, in_doubt=_in_doubt(error), silent=isinstance(error, RedisTimeoutError)
+            ) from error
 
     def _sentence(self, error: Exception) -> str | None:
         text = str(error).rstrip(".")
@@ -212,6 +228,7 @@ class Store:
             self._pid = os.getpid()
             self._shared.clear()
             self._pipelined.clear()
+            self._prompt.clear()
 
     def _new_client(self, *, blocking: bool = False) -> redis.asyncio.Redis:
         pool = BlockingConnectionPool(
@@ -221,13 +238,13 @@ class Store:
         )
         return redis.asyncio.Redis.from_pool(pool)
 
-    def _new_pipelined(self) -> PipelinedConnection:
+    def _new_pipelined(self, seconds: float | None = None) -> PipelinedConnection:
         return PipelinedConnection(
             self._open_transport,
             self._greeting(),
             address=self.address,
-            connect_timeout=CONNECT_TIMEOUT,
-            timeout=COMMAND_TIMEOUT,
+            connect_timeout=seconds or CONNECT_TIMEOUT,
+            timeout=seconds or COMMAND_TIMEOUT,
         )
 
     async def _open_transport(

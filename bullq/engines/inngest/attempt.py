@@ -14,9 +14,10 @@ from bullq.engines.engine import PERMANENT, Interrupt
 from bullq.engines.inngest import sdk
 from bullq.engines.inngest.context import InngestContext
 from bullq.engines.inngest.errors import Told
+from bullq.engines.inngest.guard import Guard
 from bullq.engines.inngest.shared import Ended
 from bullq.engines.inngest.steps import Again, InngestSteps
-from bullq.errors import RemoteJobError, StoreUnavailable
+from bullq.errors import DispatchInDoubt, RemoteJobError, StoreUnavailable
 from bullq.jobs.limits import check_result
 from bullq.telemetry.hooks import JobEvent
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _FLUSH_DEADLINE = 2.0  # seconds for the last log rows of a request
 _RECORD_DEADLINE = 2.0  # seconds to record how the job ended, which Inngest knows in any case
-_FATAL = (*PERMANENT, RemoteJobError)
+_FATAL = (*PERMANENT, RemoteJobError, DispatchInDoubt)
 
 
 class Attempt:
@@ -49,6 +50,8 @@ class Attempt:
     ) -> None:
         self._job = job
         self._run = run
+        self._ctx = ctx
+        self._guard = None if run.guard is None else Guard(run.guard, run, job.name)
         self._shared = shared
         self._observer = observer
         self._steps = InngestSteps(run, ctx, shared, children)
@@ -57,7 +60,9 @@ class Attempt:
 
     async def perform(self) -> Any:
         """Run the body once; give the job's result, or raise what the SDK tells the server."""
-        if self._run.is_first:
+        if self._guard is not None and not await self._is_ours(self._guard):
+            return {"handled_by": "bullmq"}
+        if self._run.attempt == 1 and not sdk.memos(self._ctx):
             self._observer.job_started(self._event())
             self._context.writer.put(self._begin_record)
         try:
@@ -76,6 +81,13 @@ class Attempt:
         await self._recorded(completed=True, value=text)
         self._observer.job_completed(self._event())
         return json.loads(text)
+
+    async def _is_ours(self, guard: Guard) -> bool:
+        """Ask whether the job is to run here; where nobody can know, it fails for good."""
+        try:
+            return await guard.lets_run(self._ctx, self._shared)
+        except DispatchInDoubt as error:
+            raise await self._failed(error) from None
 
     async def _body(self) -> str:
         """Call the job's function and give its result as JSON text."""

@@ -51,6 +51,8 @@ class Run:
     backoff: Backoff
     timeout_ms: int | None
     began_ms: int
+    guard: Mapping[str, Any] | None = None
+    """What is to be asked of the queue first: the job may be on BullMQ, too."""
 
     @classmethod
     def read(cls, job: Job[Any, Any], spec: QueueSpec, ctx: sdk.Context) -> Run:
@@ -74,6 +76,7 @@ class Run:
             backoff=job.policy.backoff or spec.backoff,
             timeout_ms=job.policy.timeout_ms or (None if timeout is None else to_ms(timeout)),
             began_ms=int(ctx.event.ts) or time.time_ns() // 1_000_000,
+            guard=told.get("guard"),
         )
 
     @property
@@ -85,11 +88,6 @@ class Run:
     def fence(self) -> int:
         """Grow with each request for the body; those for planned steps share one."""
         return self.steps + self.failures + self.attempt
-
-    @property
-    def is_first(self) -> bool:
-        """Whether nothing of the job has been done yet."""
-        return self.steps == 0 and self.attempt == 1
 
     @property
     def is_last_request(self) -> bool:

@@ -7,8 +7,12 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bullq.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from bullq.store.arbiter import Unsettled, Verdict
 
 SIGNAL = "bullq/signal"
 """The name of all events that wake a job; its data says which job, and which event."""
@@ -49,6 +53,10 @@ class Shared(ABC):
     @abstractmethod
     async def end(self, ended: Ended) -> None:
         """Record how the job has ended, under its id, for receipts and dashboards."""
+
+    @abstractmethod
+    async def settle(self, job: Unsettled, epoch: str) -> Verdict:
+        """Have it decided whether BullMQ has the job; *epoch* is the queue's as it was known."""
 
     @abstractmethod
     async def find_effect(self, key: str) -> str | None:

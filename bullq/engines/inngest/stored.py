@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bullq.engines.inngest.shared import Ended, Shared
 from bullq.errors import StoreUnavailable
+from bullq.store.arbiter import Arbiter, Unsettled, Verdict
 from bullq.store.elsewhere import ElsewhereScripts
 
 if TYPE_CHECKING:
@@ -95,6 +96,17 @@ class StoredShared(Shared):
                 f"the job {self._id} is on BullMQ's queue {self._queue.spec.name!r}, too, which "
                 "will run it: it was sent to both engines"
             )
+
+    async def settle(self, job: Unsettled, epoch: str) -> Verdict:
+        """Have it decided whether BullMQ has the job, and note that its event has come."""
+        arbiter = Arbiter(self._queue.store.pipelined(), self._queue.keys)
+        settled = (await self._asked(arbiter.settle([job], epoch=epoch))).settled[0]
+        if settled.verdict is Verdict.ERROR:
+            raise StoreUnavailable(f"Redis cannot say who runs the job {job.id}: {settled.error}")
+        if settled.parcel is not None:
+            with contextlib.suppress(StoreUnavailable):  # a sweeper sends it again, to no effect
+                await self._asked(arbiter.sent([job.id]))
+        return settled.verdict
 
     async def find_effect(self, key: str) -> str | None:
         """Give the result that is recorded for an effect of the queue."""

@@ -1,0 +1,122 @@
+"""One job on its way to an engine: what it is, how much time is left, and what is known of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bullq.clock import to_ms
+from bullq.jobs.reasons import Reason
+from bullq.store.arbiter import Unsettled
+
+if TYPE_CHECKING:
+    from bullq.dispatch.lane import Admitted, Lane
+    from bullq.dispatch.terms import Terms
+    from bullq.jobs.definition import JobDefinition
+    from bullq.store.adding import NewJob
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Where a job has arrived; *timings* are in ms."""
+
+    engine: str
+    job_id: str
+    state: str
+    reason: Reason | None
+    timings: dict[str, float]
+
+
+@dataclass(slots=True)
+class Errand:
+    """A job that is being dispatched. Times are the event loop's, in seconds.
+
+    *reason* is why it is not simply on BullMQ; *cause* is Redis' own word for it.
+    """
+
+    job: JobDefinition[Any, Any]
+    new: NewJob
+    lane: Lane
+    terms: Terms
+    began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    made_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    reason: Reason | None = None
+    cause: Exception | None = None
+    known: bool = False
+    """An add was answered: the job was on the queue."""
+    maybe: bool = False
+    """An add was sent, and nobody knows what came of it."""
+    admitted: Admitted | None = None
+    """What the queue answered to the last add."""
+    sent_maybe: bool = False
+    """An event was sent, and nobody knows what came of it."""
+    routed: bool = False
+    """The arbiter has given it to the other engine, and remembers it until its event is sent."""
+    rerun: bool = False
+    """It was lost with other data, and is sent anew."""
+    epoch: str = ""
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.new.id
+
+    @property
+    def place(self) -> str:
+        """Name the job, for messages."""
+        return f"{self.job.queue}/{self.job.name}"
+
+    @property
+    def function(self) -> str:
+        """The job's function at Inngest."""
+        return f"{self.job.queue}.{self.job.name}"
+
+    @property
+    def ends_at(self) -> float:
+        """When the dispatch has to be over."""
+        return self.began + self.terms.deadline
+
+    @property
+    def left(self) -> float:
+        """How many seconds are left of the deadline."""
+        return max(0.0, self.ends_at - asyncio.get_running_loop().time())
+
+    @property
+    def question(self) -> float:
+        """How many seconds one question to Redis may take."""
+        return min(self.terms.redis, self.left)
+
+    @property
+    def delay_ms(self) -> int:
+        """How long it is until the job is due."""
+        delay = int(self.new.options.get("delay") or 0)
+        passed = asyncio.get_running_loop().time() - self.began
+        return max(0, delay - to_ms(passed)) if delay else 0
+
+    @property
+    def unsettled(self) -> Unsettled:
+        """Describe the job to the arbiter."""
+        return Unsettled.of(self.new, self.made_ms, known=self.known)
+
+    @contextlib.contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Note how long a step takes; the same step twice counts together."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            yield
+        finally:
+            took = (loop.time() - began) * 1000
+            self.timings[step] = self.timings.get(step, 0.0) + took
+
+    def arrived(
+        self, engine: str, state: str, reason: Reason | None, job_id: str | None = None
+    ) -> Arrival:
+        """Give where the job has arrived."""
+        self.timings["total"] = (asyncio.get_running_loop().time() - self.began) * 1000
+        return Arrival(engine, job_id or self.id, state, reason, self.timings)

@@ -1,0 +1,265 @@
+"""Each way that a dispatch can end, on a real server behind a proxy that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from bullq import (
+    ActionRefused,
+    Bullq,
+    DispatchInDoubt,
+    DispatchUnavailable,
+    Reason,
+    Receipt,
+    StoreUnavailable,
+)
+from tests.integration.dispatch.conftest import (
+    GATE,
+    JOBS,
+    QUEUE,
+    Number,
+    Site,
+    SiteFactory,
+    double_it,
+    dropped,
+    here_only,
+    hold,
+    promptly,
+    rerun,
+)
+from tests.support.proxy import Mode
+from tests.support.servers import RedisServer
+from tests.support.workers import running_worker
+
+
+async def test_a_job_that_a_worker_begins_is_on_bullmq(make_site: SiteFactory) -> None:
+    site = await make_site()
+    async with running_worker(site.own, QUEUE):
+        receipt = await double_it.dispatch(Number(number=21))
+        assert (receipt.engine, receipt.state, receipt.reason) == ("bullmq", "started", None)
+        assert await receipt.result(5) == 42
+    assert site.runs(receipt.id) == {"bullmq": 1}
+    assert receipt.timings.keys() == {"add", "pickup", "total"}
+
+
+async def test_without_workers_inngest_runs_the_job(make_site: SiteFactory) -> None:
+    site = await make_site()
+    receipt = await double_it.dispatch(Number(number=21))
+    assert (receipt.engine, receipt.state, receipt.reason) == ("inngest", "sent", Reason.NO_WORKERS)
+    assert await receipt.result(5) == 42
+    async with running_worker(site.own, QUEUE):
+        later = await double_it.dispatch(Number(number=1))
+        assert later.engine == "bullmq"
+    assert site.runs(receipt.id) == {"inngest": 1}
+
+
+async def test_where_redis_refuses_inngest_runs_the_job(make_site: SiteFactory) -> None:
+    site = await make_site()
+    await site.break_redis(Mode.REFUSE)
+    receipt = await double_it.dispatch(Number(number=4))
+    assert (receipt.engine, receipt.reason) == ("inngest", Reason.REDIS_AWAY)
+    spared = await double_it.dispatch(Number(number=5))
+    assert (spared.engine, spared.reason) == ("inngest", Reason.BREAKER_OPEN)
+    await site.double.finished(receipt.id)
+    await site.double.finished(spared.id)
+    assert site.runs(receipt.id) == site.runs(spared.id) == {"inngest": 1}
+
+
+async def test_where_redis_is_silent_the_event_is_guarded(make_site: SiteFactory) -> None:
+    site = await make_site(BULLQ_REDIS_TIMEOUT="100ms")
+    async with running_worker(site.own, QUEUE):
+        assert (await double_it.dispatch(Number(number=1))).engine == "bullmq"
+    await site.break_redis(Mode.BLACK_HOLE)
+    await site.proxy.cut_all()
+    began = time.monotonic()
+    receipt = await double_it.dispatch(Number(number=4))
+    assert time.monotonic() - began < 0.1 + 0.15
+    assert (receipt.engine, receipt.reason) == ("inngest", Reason.REDIS_SILENT)
+    run = await site.double.finished(receipt.id)
+    assert run.output == 8
+    assert site.runs(receipt.id) == {"inngest": 1}
+
+
+async def test_a_guarded_event_ends_where_a_worker_has_begun_the_job(
+    make_site: SiteFactory,
+) -> None:
+    site = await make_site(BULLQ_REDIS_TIMEOUT="150ms")
+    async with running_worker(site.own, QUEUE):
+        await double_it.dispatch(Number(number=1))
+        silenced = site.proxy.catch(b"silenced")  # executed, and its answer held back
+        receipt = await double_it.dispatch(
+            Number(number=2), id="silenced-" + site.own.settings.prefix
+        )
+        silenced.let_go()
+        assert (receipt.engine, receipt.reason) == ("inngest", Reason.REDIS_SILENT)
+        run = await site.double.finished(receipt.id)
+        assert run.output == {"handled_by": "bullmq"}
+        assert await receipt.result(5) == 4
+    assert site.runs(receipt.id) == {"bullmq": 1}
+
+
+async def test_an_answer_that_is_lost_is_asked_for_again(make_site: SiteFactory) -> None:
+    site = await make_site()
+    async with running_worker(site.own, QUEUE):
+        await double_it.dispatch(Number(number=1))
+        caught = site.proxy.catch(b"lost-answer")
+        dispatching = asyncio.create_task(
+            double_it.dispatch(Number(number=2), id="lost-answer-" + site.own.settings.prefix)
+        )
+        async with asyncio.timeout(5):
+            await caught.answered.wait()
+        caught.cut()
+        receipt = await dispatching
+        assert (receipt.engine, receipt.state) == ("bullmq", "started")
+        assert await receipt.result(5) == 4
+    assert site.runs(receipt.id) == {"bullmq": 1}
+
+
+async def test_a_paused_queue_keeps_its_jobs(make_site: SiteFactory) -> None:
+    site = await make_site()
+    queue = site.own.queue(QUEUE)
+    await queue.control.pause()
+    receipt = await promptly.dispatch(Number(number=1))
+    assert (receipt.engine, receipt.state, receipt.reason) == ("bullmq", "queued", Reason.PAUSED)
+    await queue.control.resume()
+    async with running_worker(site.own, QUEUE):
+        assert await receipt.result(5) == 1
+
+
+async def test_a_delayed_job_is_left_to_the_sweeper(make_site: SiteFactory) -> None:
+    await make_site()
+    receipt = await promptly.dispatch(Number(number=1), delay=60)
+    assert (receipt.engine, receipt.state) == ("bullmq", "delayed")
+    await receipt.cancel()
+    assert await receipt.status() == "unknown"
+
+
+async def test_live_workers_excuse_a_job_that_waits(make_site: SiteFactory) -> None:
+    site = await make_site(BULLQ_PICKUP_TIMEOUT="200ms")
+    async with running_worker(site.own, QUEUE, concurrency=1):
+        held = await hold.dispatch(Number(number=0))
+        assert held.state == "started"
+        receipt = await double_it.dispatch(Number(number=1))
+        assert (receipt.engine, receipt.reason) == ("bullmq", Reason.BACKLOG)
+        GATE.opened.set()
+        assert await receipt.result(5) == 2
+
+
+async def test_a_job_that_has_to_start_promptly_does_not_wait(make_site: SiteFactory) -> None:
+    site = await make_site(BULLQ_PICKUP_TIMEOUT="200ms")
+    async with running_worker(site.own, QUEUE, concurrency=1):
+        await hold.dispatch(Number(number=0))
+        began = time.monotonic()
+        receipt = await promptly.dispatch(Number(number=1))
+        assert 0.2 <= time.monotonic() - began < 0.2 + 0.3
+        assert (receipt.engine, receipt.reason) == ("inngest", Reason.NOT_STARTED)
+        await site.double.finished(receipt.id)
+        GATE.opened.set()
+    assert site.runs(receipt.id) == {"inngest": 1}
+
+
+async def test_a_job_without_fallback_stays(make_site: SiteFactory) -> None:
+    site = await make_site()
+    receipt = await here_only.dispatch(Number(number=1))
+    assert (receipt.engine, receipt.state, receipt.reason) == ("bullmq", "queued", None)
+    await site.break_redis(Mode.REFUSE)
+    with pytest.raises((StoreUnavailable, DispatchInDoubt)):
+        await here_only.dispatch(Number(number=1))
+
+
+async def test_what_inngest_would_not_run_stays_on_bullmq(make_site: SiteFactory) -> None:
+    site = await make_site(registered=False)
+    receipt = await double_it.dispatch(Number(number=1))
+    assert (receipt.engine, receipt.reason) == ("bullmq", Reason.NO_WORKERS)
+    await site.break_redis(Mode.REFUSE)
+    with pytest.raises(DispatchUnavailable, match="does not know 6 of our jobs"):
+        await double_it.dispatch(Number(number=1))
+
+
+async def test_the_flag_is_asked_for_each_job(make_site: SiteFactory) -> None:
+    site = await make_site()
+    flagged = Bullq(
+        jobs=JOBS,
+        settings=site.app.settings,
+        use_bullmq=lambda job: job.name != "double-it",
+    )
+    async with running_worker(site.own, QUEUE):
+        receipt = await double_it.dispatch(Number(number=1))
+        assert (receipt.engine, receipt.reason) == ("inngest", Reason.SWITCHED_OFF)
+        assert (await promptly.dispatch(Number(number=1))).engine == "bullmq"
+        with pytest.raises(ActionRefused, match="takes no job back"):
+            await receipt.cancel()
+    await flagged.aclose()
+
+
+async def test_lost_data_is_raised_or_handled_as_the_job_says(
+    make_site: SiteFactory, own_server: RedisServer
+) -> None:
+    site = await make_site(server=own_server, BULLQ_PICKUP_TIMEOUT="300ms")
+    async with running_worker(site.own, QUEUE, concurrency=1):
+        await hold.dispatch(Number(number=0))
+        told: list[object] = []
+        for kind in (double_it, rerun, dropped):
+            dispatching = asyncio.create_task(kind.dispatch(Number(number=1)))
+            await _on_the_queue(site, 1)
+            await site.own.store.client().flushall()
+            told.append((await asyncio.gather(dispatching, return_exceptions=True))[0])
+        GATE.opened.set()
+    assert isinstance(told[0], DispatchInDoubt)
+    assert isinstance(told[1], Receipt)
+    assert isinstance(told[2], Receipt)
+    assert told[1].state in {"queued", "started", "sent"}
+    assert (told[2].state, told[2].reason) == ("dropped", Reason.DATA_LOST)
+
+
+async def test_a_caller_that_goes_leaves_a_whole_decision(make_site: SiteFactory) -> None:
+    site = await make_site(BULLQ_PICKUP_TIMEOUT="200ms")
+    name = "left-" + site.own.settings.prefix
+    site.double.delay = 0.2
+    async with running_worker(site.own, QUEUE, concurrency=1):
+        await hold.dispatch(Number(number=0))
+        dispatching = asyncio.create_task(promptly.dispatch(Number(number=1), id=name))
+        await _on_the_queue(site, 1)
+        dispatching.cancel()
+        await asyncio.wait([dispatching])
+        assert dispatching.cancelled()
+        await site.double.finished(name)
+        GATE.opened.set()
+    assert site.runs(name) == {"inngest": 1}
+
+
+@pytest.mark.parametrize("mode", [Mode.REFUSE, Mode.BLACK_HOLE])
+async def test_no_dispatch_outlives_its_deadline(make_site: SiteFactory, mode: Mode) -> None:
+    site = await make_site()
+    await double_it.dispatch(Number(number=0))
+    site.double.delay = 30
+    await site.break_redis(mode)
+    await site.proxy.cut_all()
+    began = time.monotonic()
+    with pytest.raises(DispatchInDoubt):
+        await double_it.dispatch(Number(number=1), deadline=0.5)
+    assert time.monotonic() - began < 0.5 + 0.05
+
+
+async def test_many_jobs_are_settled_each_on_its_own(make_site: SiteFactory) -> None:
+    site = await make_site(BULLQ_PICKUP_TIMEOUT="300ms")
+    async with running_worker(site.own, QUEUE, concurrency=50):
+        receipts = await double_it.dispatch_many([Number(number=number) for number in range(400)])
+        assert {receipt.engine for receipt in receipts} == {"bullmq"}
+        assert [await receipt.result(10) for receipt in receipts] == [2 * n for n in range(400)]
+    elsewhere = await double_it.dispatch_many([Number(number=number) for number in range(30)])
+    assert {receipt.engine for receipt in elsewhere} == {"inngest"}
+    for receipt in elsewhere:
+        await site.double.finished(receipt.id)
+    assert {count for one in elsewhere for count in site.runs(one.id).values()} == {1}
+
+
+async def _on_the_queue(site: Site, count: int) -> None:
+    """Wait until so many jobs wait on the queue."""
+    client, key = site.own.store.client(), site.own.queue(QUEUE).keys.key("wait")
+    async with asyncio.timeout(5):
+        while await client.llen(key) < count:  # noqa: ASYNC110 - Redis tells nobody
+            await asyncio.sleep(0.005)
