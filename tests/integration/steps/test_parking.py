@@ -177,6 +177,31 @@ async def test_a_child_that_is_removed_fails_its_step(make_app: AppFactory) -> N
             await receipt.result(timeout=5)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_child_that_has_ended_already_is_not_waited_for(
+    make_app: AppFactory, fails: object
+) -> None:
+    @job(queue="two", name="child")
+    async def child(data: Number) -> int:
+        if fails:
+            raise GiveUp("no")
+        return 9
+
+    @job(queue="one", name="parent")
+    async def parent(data: Number, ctx: Context) -> Any:
+        try:
+            return await ctx.invoke("child", child, data)
+        except StepFailed as failed:
+            return failed.message
+
+    app = make_app(parent, child, queues=[ONE, TWO])
+    async with running_worker(app, "one"), running_worker(app, "two"):
+        await child.dispatch(Number(), id="p.child")  # as nobody's child
+        await until(app.queue("two"), "p.child", "failed" if fails else "completed")
+        receipt = await parent.dispatch(Number(), id="p")
+        assert await receipt.result(timeout=5) == ("no" if fails else 9)
+
+
 async def test_an_event_sent_while_the_job_runs_is_not_lost(make_app: AppFactory) -> None:
     @job(queue="one", name="waits")
     async def waits(data: Number, ctx: Context) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bullq import QueueSpec
+from bullq import QueueSpec, StoreUnavailable
 from bullq.queues.steplog import MOST_PER_CALL, StepLog
-from bullq.store.steps import StepRecord
+from bullq.store.steps import FieldTimer, StepRecord
 from tests.conftest import AppFactory
 
 ONE = QueueSpec(name="one")
@@ -79,3 +79,32 @@ async def test_a_broken_record_fails_alone(make_app: AppFactory) -> None:
     assert isinstance(broken, RuntimeError)
     assert "WRONGTYPE" in str(broken)
     assert whole == 0
+
+
+@pytest.mark.parametrize("park", [None, "delayed"])
+async def test_a_record_whose_answer_was_lost_is_on_record(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch, park: Any
+) -> None:
+    app = make_app(queues=[ONE])
+    queue = app.queue("one")
+    client = queue.store.client()
+    await client.hset(queue.keys.job("a"), mapping={"name": "x"})
+    await client.set(f"{queue.keys.job('a')}:lock", "mine")
+    await client.lpush(queue.keys.key("active"), "a")
+    log = StepLog(queue.store, queue.keys)
+    record_steps = log.scripts.record_steps
+    answers: list[Any] = []
+
+    async def lost_once(records: Sequence[StepRecord]) -> Any:
+        answers.append(await record_steps(records))
+        if len(answers) == 1:
+            raise StoreUnavailable("the answer was lost", in_doubt=True)
+        return answers[-1]
+
+    monkeypatch.setattr(log.scripts, "record_steps", lost_once)
+    timers = [FieldTimer("step:b", '{"until":', 60_000)] if park else []
+    record = StepRecord(job_id="a", token="mine", fields={"step:a": "1"}, park=park, timers=timers)
+    assert await log.record(record) == 0
+    assert answers == ([[0], [-2]] if park else [[0], [0]])  # parked, it has no lock any more
+    assert await client.hget(queue.keys.job("a"), "step:a") == "1"
+    assert (await client.zscore(queue.keys.key("delayed"), "a") is not None) == bool(park)
