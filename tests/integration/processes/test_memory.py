@@ -17,7 +17,7 @@ import redis
 from tests.integration.processes.test_supervisor import key, until
 from tests.support.commands import Project
 
-JOBS = int(os.environ.get("BULLQ_TEST_JOBS", "20000"))
+JOBS = int(os.environ.get("BULLQ_TEST_JOBS", "6000"))
 CHUNK = 5_000
 OPTIONS = '{"removeOnComplete":true}'
 MOST_MB = 70  # the command line, and what redis-py imports of OpenTelemetry, included

@@ -135,7 +135,7 @@ def test_jobs_of_a_fleet_that_died_with_its_supervisor_are_taken_back_in_time(
     project: Project, database: redis.Redis
 ) -> None:
     """By another machine's workers: within lock duration and stalled interval, 1 s each."""
-    jobs = 160
+    jobs = 80
     short = {"LOCK_DURATION": "1s", "STALLED_INTERVAL": "1s", "CONCURRENCY": "8"}
     settings = {f"BULLQ_QUEUES__DEFAULT__{name}": value for name, value in short.items()}
     words = ("worker", "--queue", "default", "--processes", "1", "--log-level", "warning")
