@@ -5,7 +5,18 @@
   Adding an id again is harmless, also when its job has ended and its record is gone, or when it
   was routed to another engine meanwhile.
 
-    KEYS     as of lua/addJobs
+    KEYS[1]  wait
+    KEYS[2]  paused
+    KEYS[3]  meta
+    KEYS[4]  id
+    KEYS[5]  completed
+    KEYS[6]  delayed
+    KEYS[7]  active
+    KEYS[8]  events
+    KEYS[9]  marker
+    KEYS[10] prioritized
+    KEYS[11] pc
+    KEYS[12] base: what every key of the queue begins with, the final ':' included
 
     ARGV[1]  as of lua/addJobs
     ARGV[2]  msgpack map:
@@ -26,7 +37,7 @@
     taken    the id stands for another job: the detail is the id of that one
     refused  the detail is a negative number, or an error's text after '!'
 ]]
-local BASE = KEYS[12]
+local DELAYED, BASE = KEYS[6], KEYS[12]
 local terms = cmsgpack.unpack(ARGV[2])
 
 --- @include standing
@@ -117,7 +128,10 @@ local function add(argument)
     return {}
   end
   redis.call("ZADD", PICKUPS, unpack(pickups))
-  local ok, answers = pcall(addJobs, KEYS, {argument})
+  local ok, answers = pcall(addJobs,
+    {KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], DELAYED, KEYS[7], KEYS[8], KEYS[9], KEYS[10],
+      KEYS[11], BASE},
+    {argument})
   if not ok then
     for place = 2, #pickups, 2 do
       redis.call("ZREM", PICKUPS, pickups[place])
@@ -162,7 +176,7 @@ for place, id in ipairs(ids) do
   end
 end
 for _, place in ipairs(terms.delayed or {}) do
-  local score = not words[place] and redis.call("ZSCORE", KEYS[6], ids[place])
+  local score = not words[place] and redis.call("ZSCORE", DELAYED, ids[place])
   if score then
     redis.call("ZADD", PICKUPS, whole(math.floor(score / 4096) + terms.timeout), ids[place])
   end

@@ -208,3 +208,15 @@ async def test_workers_that_are_connected_but_claim_nothing_excuse_nothing(
         assert [one.arguments[1] for one in recorder.all("jobs_rerouted")] == [["b"]]
     finally:
         await worker.aclose(close_connection_pool=True)
+
+
+async def test_the_oldest_jobs_of_a_long_queue_are_found_where_they_are(bench: Bench) -> None:
+    await bench.add(*(f"old-{number}" for number in range(100)), timeout_ms=0)
+    fresh = [f"fresh-{number}" for number in range(100_000)]
+    for start in range(0, len(fresh), 10_000):
+        await bench.client.lpush(bench.keys.key("wait"), *fresh[start : start + 10_000])
+    await bench.client.config_resetstat()
+    assert len((await sweep(bench)).fresh) == 100
+    stats = await bench.client.info("commandstats")
+    # Each of them from the wrong end takes a millisecond.
+    assert stats["cmdstat_lrem"]["usec"] + stats["cmdstat_lpos"]["usec"] < 30_000
