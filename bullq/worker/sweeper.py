@@ -8,9 +8,10 @@ rerouted. Both are found here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,25 @@ Deliver = Callable[[str, Parcel, int], Awaitable[Delivery]]
 
 Has a deadline of its own.
 """
+
+
+@contextlib.asynccontextmanager
+async def sweeping(
+    queues: Iterable[JobQueue], deliver: Deliver, observer: Observer
+) -> AsyncIterator[None]:
+    """Sweep queues until the end of the block, in a process that has no workers of theirs."""
+    tasks = [
+        asyncio.create_task(
+            Sweeper(queue, deliver, observer).run(), name=f"bullq sweeper {queue.spec.name}"
+        )
+        for queue in queues
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Sweeper:
