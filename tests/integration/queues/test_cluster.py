@@ -22,6 +22,15 @@ from bullq import (
     children_of,
     job,
 )
+from bullq.store.adding import JobKind, NewJob
+from bullq.store.arbiter import (
+    Adding,
+    Arbiter,
+    Confirmation,
+    Unsettled,
+    read_started,
+    started_channel,
+)
 from tests.conftest import AppFactory
 from tests.support.servers import RedisServer, free_port, running_server
 from tests.support.workers import running_worker
@@ -147,6 +156,30 @@ async def test_jobs_flows_schedules_and_actions_work_on_the_node_that_has_the_pr
         await app.queue(name).control.obliterate()
     # BullMQ leaves the count of a rate limit to expire.
     assert set(await queue.store.client().keys("*")) <= {queue.keys.key("limiter")}
+
+
+async def test_which_engine_has_a_job_is_decided_on_that_node_too(app: Bullq) -> None:
+    queue = app.queue("default")
+    arbiter = Arbiter(queue.store.pipelined(), queue.keys)
+    kind, confirmation = JobKind("print-page", {}), Confirmation("me", 0)
+    jobs = [NewJob(kind, name, "{}") for name in ("begun", "settled", "overdue")]
+    async with queue.store.client().pubsub() as heard:
+        await heard.subscribe(started_channel(PREFIX, "me"))
+        added = await arbiter.add_confirmed(jobs, confirmation)
+        assert added.added is not None
+        assert [one.outcome for one in added.added] == [Adding.ADDED] * 3
+        assert (await arbiter.settle([Unsettled(id="settled")])).settled[0].fresh
+        await app.worker("default", Observer(), concurrency=1).run(burst=True)
+        messages = [await heard.get_message(timeout=DEADLINE) for _ in range(3)]
+    assert [read_started(one["data"]) for one in messages[1:] if one] == [
+        ("default", ["begun"]),
+        ("default", ["overdue"]),
+    ]
+    await arbiter.add_confirmed([NewJob(kind, "late", "{}")], confirmation)
+    swept = await arbiter.sweep("me", lease_ms=1_000, alive=False)
+    assert swept.fresh == {"late"}
+    assert await arbiter.sent(["late", "settled"]) == 2
+    await queue.store.client().flushall()
 
 
 async def test_another_node_of_the_cluster_says_where_the_prefix_is(
