@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,12 +31,13 @@ from bullq.settings import Settings, load_settings
 from bullq.store.connection import Store
 from bullq.worker.heartbeat import Heartbeat
 from bullq.worker.recurring import declared_schedule
-from bullq.worker.sweeper import Delivery
+from bullq.worker.sweeper import Delivery, sweeping
 from bullq.worker.worker import Worker
 
 if TYPE_CHECKING:
     from bullq.dispatch.fallback import InngestFallback
     from bullq.dispatch.handoffs import Handoffs
+    from bullq.dispatch.outbox import Outbox
     from bullq.engines.inngest.events import EventSender
     from bullq.engines.inngest.functions import InngestFunctions
     from bullq.jobs.job import Job
@@ -248,7 +250,45 @@ class Bullq:
             seconds=self.settings.redis_timeout / 1000,
             fallback=self._fallback() if self._can_fall_back else None,
             use_bullmq=self._use_bullmq,
+            outbox=self._outbox(),
+            live_queue=self.queue,
         )
+
+    @contextlib.asynccontextmanager
+    async def relaying(self) -> AsyncIterator[None]:
+        """Deliver what the outbox keeps, if there is one, until the end of the block."""
+        relay = None if self.settings.outbox is None else self.handoffs.relay()
+        if relay is None:
+            yield
+            return
+        task = asyncio.create_task(relay.run(), name="bullq relay")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    @contextlib.asynccontextmanager
+    async def sweeping(self, observer: Observer) -> AsyncIterator[None]:
+        """Send on what no worker begins in time, until the end of the block.
+
+        Workers do so themselves: this is for a process that serves the engine which takes over.
+        """
+        if not self._can_fall_back or self.settings.redis_url is None:
+            yield
+            return
+        queues = [self.queue(name) for name in self.own_queues]
+        async with sweeping(queues, self._deliver, observer):
+            yield
+
+    def _outbox(self) -> Outbox | None:
+        from bullq.dispatch.outbox import Outbox, check_outbox  # noqa: PLC0415 - same
+
+        path = self.settings.outbox
+        if path is None:
+            return None
+        check_outbox(path)
+        return Outbox(path)
 
     def _fallback(self) -> InngestFallback:
         from bullq.dispatch.breaker import Breaker  # noqa: PLC0415 - same

@@ -42,6 +42,7 @@ _VARIABLES = {
     "redis_timeout": "BULLQ_REDIS_TIMEOUT",
     "pickup_timeout": "BULLQ_PICKUP_TIMEOUT",
     "fallback_rate": "BULLQ_FALLBACK_RATE",
+    "outbox": "BULLQ_OUTBOX",
     "otel": "BULLQ_OTEL",
     "dashboard_token": "BULLQ_DASHBOARD_TOKEN",
     "recurring_on": "BULLQ_RECURRING_ON",
@@ -166,6 +167,7 @@ class Settings(BaseSettings):
     redis_timeout: Milliseconds = Field(0.4, alias="BULLQ_REDIS_TIMEOUT", ge=10)  # type: ignore[assignment] # read as if it was written
     pickup_timeout: Milliseconds = Field(1, alias="BULLQ_PICKUP_TIMEOUT", ge=10)
     fallback_rate: int = Field(500, alias="BULLQ_FALLBACK_RATE", ge=1)
+    outbox: Path | None = Field(None, alias="BULLQ_OUTBOX")
     otel: bool = Field(default=False, alias="BULLQ_OTEL")
     dashboard_token: SecretStr | None = Field(None, alias="BULLQ_DASHBOARD_TOKEN", min_length=16)
     recurring_on: Literal["bullmq", "inngest"] = Field("bullmq", alias="BULLQ_RECURRING_ON")

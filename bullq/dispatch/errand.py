@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bullq.clock import to_ms
+from bullq.dispatch.outbox import Kept, now_ms
 from bullq.jobs.reasons import Reason
 from bullq.store.arbiter import Unsettled
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from bullq.dispatch.terms import Terms
     from bullq.jobs.definition import JobDefinition
     from bullq.store.adding import NewJob
+
+
+_UNCONFIRMED_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,35 @@ class Errand:
     def unsettled(self) -> Unsettled:
         """Describe the job to the arbiter."""
         return Unsettled.of(self.new, self.made_ms, known=self.known)
+
+    def kept(self) -> Kept:
+        """Give what the outbox keeps of the job."""
+        now, terms = now_ms(), self.terms
+        data = self.new.data
+        return Kept(
+            queue=self.job.queue,
+            id=self.id,
+            name=self.new.name,
+            data=data if isinstance(data, str) else data.decode(),
+            options=json.dumps(self.new.options),
+            made_ms=self.made_ms,
+            due_ms=now + self.delay_ms,
+            kept_ms=now,
+            dispatcher=self.lane.dispatcher,
+            epoch=self.epoch,
+            pickup=terms.pickup.value,
+            on_data_loss=terms.on_data_loss,
+            timeout_ms=self.timeout_ms,
+            may_leave=terms.fallback,
+            maybe=self.maybe,
+            known=self.known,
+            sent=self.sent_maybe,
+        )
+
+    @property
+    def timeout_ms(self) -> int:
+        """By when the job has to begin, once it is due; long where nobody waits to see it."""
+        return round(self.terms.wait * 1000) if self.terms.confirm else _UNCONFIRMED_MS
 
     @contextlib.contextmanager
     def timed(self, step: str) -> Iterator[None]:

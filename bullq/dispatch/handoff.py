@@ -7,6 +7,7 @@ that has begun the job, the arbiter's word, the other server's acknowledgement.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from typing import TYPE_CHECKING, TypeVar
 
 from bullq.dispatch.judgement import Course, Judgement, judge
@@ -26,11 +27,12 @@ from bullq.protocol.codes import explain
 from bullq.store.arbiter import Adding, Pickup, Settled, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from bullq.dispatch.breaker import Breaker
     from bullq.dispatch.errand import Arrival, Errand
     from bullq.dispatch.fallback import InngestFallback
+    from bullq.dispatch.outbox import Outbox
     from bullq.dispatch.pickup import Pickups
 
 T = TypeVar("T")
@@ -39,7 +41,6 @@ _LOOKS = (0.015, 0.035, 0.08, 0.17)  # seconds until a job is looked at, one aft
 _LATER_LOOKS = 0.25
 _CROWD = 100  # jobs before this one: it is not waited for until they have begun
 _STARTED = Judgement(Course.STAYS, "started")
-_LONG_ENOUGH_MS = 3_600_000  # for a job that nobody waits to see begun
 _ATTEMPTS = 2  # to send an event whose first answer was lost
 
 
@@ -53,11 +54,15 @@ class Handoff:
         breaker: Breaker,
         fallback: InngestFallback | None,
         use_bullmq: UseBullmq,
+        outbox: Outbox | None = None,
+        when_kept: Callable[[], None] = lambda: None,
     ) -> None:
         self._pickups = pickups
         self._breaker = breaker
         self._fallback = fallback
         self._use_bullmq = use_bullmq
+        self._outbox = outbox
+        self._when_kept = when_kept
         self._decisions: set[asyncio.Task[Arrival]] = set()
 
     async def hand_over(self, errand: Errand) -> Arrival:
@@ -128,9 +133,7 @@ class Handoff:
 
     async def _add(self, errand: Errand) -> bool:
         """Add once; tell whether that was answered."""
-        terms = errand.terms
-        timeout_ms = round(terms.wait * 1000) if terms.confirm else _LONG_ENOUGH_MS
-        to_add = ToAdd(errand.new, timeout_ms, terms.pickup)
+        to_add = ToAdd(errand.new, errand.timeout_ms, errand.terms.pickup)
         try:
             errand.admitted = await _within(errand.question, errand.lane.add(to_add))
         except StoreUnavailable as error:
@@ -281,7 +284,19 @@ class Handoff:
             refused = self._fallback.why_not or "Inngest takes no event of its size"
         if errand.routed:  # on record in Redis: a sweeper sends the event as soon as that goes
             return errand.arrived("outbox", "kept", errand.reason)
-        raise self._nowhere(errand, refused)
+        return await self._kept(errand, refused)
+
+    async def _kept(self, errand: Errand, refused: str) -> Arrival:
+        """Write the job down until an engine can take it."""
+        if self._outbox is None:
+            raise self._nowhere(errand, refused)
+        try:
+            with errand.timed("outbox"):
+                await self._outbox.keep(errand.kept())
+        except (sqlite3.Error, OSError) as error:
+            raise self._nowhere(errand, f"{refused}; its outbox fails, too: {error}") from error
+        self._when_kept()
+        return errand.arrived("outbox", "kept", errand.reason)
 
     async def _sent(self, errand: Errand) -> str:
         """Send the job's event; give why it was not accepted, or nothing."""

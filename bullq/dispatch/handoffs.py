@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,13 @@ from bullq.dispatch.errand import Errand
 from bullq.dispatch.handoff import Handoff
 from bullq.dispatch.lane import Lane, new_dispatcher_id
 from bullq.dispatch.pickup import Pickups
+from bullq.dispatch.relay import Relay
 from bullq.store.perloop import PerLoop
 
 if TYPE_CHECKING:
     from bullq.dispatch.errand import Arrival
     from bullq.dispatch.fallback import InngestFallback
+    from bullq.dispatch.outbox import Outbox
     from bullq.dispatch.terms import Terms, UseBullmq
     from bullq.jobs.definition import JobDefinition
     from bullq.queues.queue import JobQueue
@@ -29,6 +32,10 @@ class _Here:
 
     pickups: Pickups
     handoff: Handoff
+    relaying: asyncio.Task[None] | None = None
+    """What delivers from the outbox until it is empty."""
+    kept: bool = False
+    """Whether a job was kept since it began."""
     lanes: dict[str, Lane] = field(default_factory=dict)
 
 
@@ -43,9 +50,13 @@ class Handoffs:
         seconds: float,
         fallback: InngestFallback | None,
         use_bullmq: UseBullmq,
+        outbox: Outbox | None = None,
+        live_queue: Callable[[str], JobQueue],
     ) -> None:
         self.breaker = Breaker()
         self.fallback = fallback
+        self.outbox = outbox
+        self._live_queue = live_queue
         self._store = store
         self._prefix = prefix
         self._seconds = seconds
@@ -61,6 +72,7 @@ class Handoffs:
         lane = here.lanes.get(job.queue)
         if lane is None:
             lane = here.lanes[job.queue] = Lane(queue, self._dispatcher, self._seconds)
+            self._relay_here()  # what another process, or an earlier one, has left
         with queue.sending(new) as sent:
             return await here.handoff.hand_over(Errand(job, sent, lane, terms))
 
@@ -70,6 +82,11 @@ class Handoffs:
         if here is not None:
             await here.handoff.aclose()
             await here.pickups.aclose()
+            if here.relaying is not None:
+                here.relaying.cancel()
+                await asyncio.wait([here.relaying])
+        if self.outbox is not None:
+            await self.outbox.aclose()
         if self.fallback is not None:
             await self.fallback.aclose()
 
@@ -80,5 +97,28 @@ class Handoffs:
             breaker=self.breaker,
             fallback=self.fallback,
             use_bullmq=self._use_bullmq,
+            outbox=self.outbox,
+            when_kept=self._relay_here,
         )
         return _Here(pickups, handoff)
+
+    def relay(self) -> Relay | None:
+        """Make what delivers from the outbox, on the running event loop; None without one."""
+        if self.outbox is None:
+            return None
+        return Relay(self.outbox, self._live_queue, self.fallback)
+
+    def _relay_here(self) -> None:
+        """Deliver what was kept as soon as that goes, while this process lives."""
+        here, relay = self._here.here(), self.relay()
+        if relay is None:
+            return
+        here.kept = True
+        if here.relaying is None or here.relaying.done():
+            here.relaying = asyncio.create_task(self._relayed(here, relay), name="bullq relay")
+
+    @staticmethod
+    async def _relayed(here: _Here, relay: Relay) -> None:
+        while here.kept:  # anew, where a job was kept while the relay found nothing left
+            here.kept = False
+            await relay.run(until_empty=True)

@@ -60,7 +60,7 @@ class Lane:
 
     def __init__(self, queue: JobQueue, dispatcher: str, seconds: float) -> None:
         self.queue = queue
-        self._dispatcher = dispatcher
+        self.dispatcher = dispatcher
         self._store = queue.store
         self._seconds = seconds
         self._arbiter = Arbiter(queue.store.prompt(seconds), queue.keys)
@@ -110,7 +110,7 @@ class Lane:
         admitted: list[Admitted] = []
         for (timeout_ms, pickup), group in groupby(jobs, key=lambda one: one[1:]):
             new = [one.job for one in group]
-            confirmation = Confirmation(self._dispatcher, timeout_ms, pickup)
+            confirmation = Confirmation(self.dispatcher, timeout_ms, pickup)
             admitted += await self._add_alike(new, confirmation)
         if not self._introduced:
             self._introduced = True

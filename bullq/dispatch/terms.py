@@ -26,12 +26,14 @@ _SHARE = 0.2  # of the deadline, that one question to Redis may take, and what i
 class Terms:
     """How one job is dispatched. Lengths of time are in seconds.
 
-    *confirm* asks for evidence that a worker has begun the job; *fallback* lets it go elsewhere.
+    *confirm* asks for evidence that a worker has begun the job; *fallback* lets it go elsewhere;
+    *keep* lets it wait in the outbox.
     *spare* is what of the deadline is kept for the event, once the wait for a worker is over.
     """
 
     confirm: bool
     fallback: bool
+    keep: bool
     pickup: Pickup
     on_data_loss: OnDataLoss
     deadline: float
@@ -42,7 +44,7 @@ class Terms:
     @property
     def is_plain(self) -> bool:
         """Whether dispatching is no more than adding."""
-        return not (self.confirm or self.fallback)
+        return not (self.confirm or self.fallback or self.keep)
 
 
 class TermsBook:
@@ -61,6 +63,7 @@ class TermsBook:
         return Terms(
             confirm=fallback if spec.confirm is None else spec.confirm,
             fallback=fallback,
+            keep=settings.outbox is not None,
             pickup=Pickup(policy.pickup or spec.pickup),
             on_data_loss=policy.on_data_loss or spec.on_data_loss,
             deadline=seconds,

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from bullq.engines.inngest.endpoint import InngestEndpoint
+from bullq.telemetry.hooks import Observers
 from bullq.web.endpoint import Bounds, EndpointApp
 from bullq.web.registration import Registration
 
@@ -40,7 +41,9 @@ class WebService:
         observer: Observer | None = None,
     ) -> None:
         bounds = bounds or Bounds()
+        self._app = app
         self.path = path
+        self._observer = Observers([observer] if observer is not None else [])
         origin = origin or app.settings.inngest_serve_origin
         self.functions = app.inngest(observer, threads=bounds.concurrency)
         self.endpoint = InngestEndpoint(self.functions, serve_origin=origin)
@@ -58,10 +61,11 @@ class WebService:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep the application registered until the end of the block."""
+        """Stay registered, deliver the outbox and sweep the queues until the end of the block."""
         self.registration.start()
         try:
-            yield
+            async with self._app.relaying(), self._app.sweeping(self._observer):
+                yield
         finally:
             await self.aclose()
 

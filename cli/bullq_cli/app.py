@@ -16,6 +16,7 @@ from bullq_cli import (
     job_actions,
     jobs,
     new,
+    outbox,
     output,
     queue_actions,
     queues,
@@ -48,6 +49,7 @@ queue_actions.add_to(queues.app)
 job_actions.add_to(jobs.app)
 app.add_typer(queues.app, name="queues")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(outbox.app, name="outbox")
 
 
 def _version(asked: bool) -> None:

@@ -68,6 +68,7 @@ def _from_bullq(error: Exception) -> CommandError | None:
         (errors.ActionRefused, ExitCode.FAILED, "refused"),
         (errors.StoreUnavailable, ExitCode.NO_REDIS, "redis-unavailable"),
         (errors.DispatchInDoubt, ExitCode.NO_REDIS, "dispatch-in-doubt"),
+        (errors.DispatchUnavailable, ExitCode.NO_REDIS, "no-engine"),
         (errors.ResultTimeout, ExitCode.TIME_IS_UP, "timeout"),
         (errors.JobFailed, ExitCode.FAILED, "job-failed"),
         (errors.ResultGone, ExitCode.FAILED, "result-gone"),

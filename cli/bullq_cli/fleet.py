@@ -83,9 +83,10 @@ async def _run(app: Bullq, orders: Orders, observer: Observer, signals: StopSign
         for queue, worker in workers.items()
     ]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        stop()
-        await asyncio.wait(tasks)
+        async with app.relaying():
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            stop()
+            await asyncio.wait(tasks)
     finally:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(app.aclose(), _CLOSE_DEADLINE)

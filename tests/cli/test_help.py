@@ -47,6 +47,9 @@ def test_all_commands_are_there() -> None:
         "bullq jobs show",
         "bullq jobs tree",
         "bullq new",
+        "bullq outbox flush",
+        "bullq outbox ls",
+        "bullq outbox rm",
         "bullq queues clean",
         "bullq queues drain",
         "bullq queues events",
@@ -112,7 +115,7 @@ def test_bullq_alone_prints_the_help(tmp_path: Path, record_property: Any) -> No
     assert max(map(len, alone.stdout.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("group", ["queues", "jobs"])
+@pytest.mark.parametrize("group", ["queues", "jobs", "outbox"])
 def test_a_group_alone_prints_its_help(tmp_path: Path, group: str) -> None:
     done = Project(tmp_path).run(group)
     assert (done.returncode, done.stderr) == (0, "")

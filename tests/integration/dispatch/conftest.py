@@ -106,7 +106,9 @@ async def make_site(make_app: AppFactory, valkey: RedisServer) -> AsyncIterator[
             await proxy.set_mode(Mode.PASS)
             stack.push_async_callback(proxy.aclose)
             known = {"INNGEST_BASE_URL": double.url, "INNGEST_DEV": "1", **settings}
-            own = make_app(*JOBS, url=redis.url, **known)
+            # Its endpoint would deliver from the outbox, past the proxy.
+            others = {name: one for name, one in known.items() if name != "BULLQ_OUTBOX"}
+            own = make_app(*JOBS, url=redis.url, **others)
             web = asgi(own)
             url = await stack.enter_async_context(serving(web))
             if registered:

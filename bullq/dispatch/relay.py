@@ -1,0 +1,225 @@
+"""Deliver what the outbox keeps, in order per queue: to BullMQ if it serves, else to Inngest."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from itertools import groupby, takewhile
+from typing import TYPE_CHECKING
+
+from bullq.dispatch.outbox import LeaseLost, now_ms
+from bullq.engines.inngest.events import Outcome
+from bullq.engines.inngest.parcels import message_for
+from bullq.errors import StoreUnavailable
+from bullq.store.adding import JobKind, NewJob
+from bullq.store.arbiter import Adding, Arbiter, Confirmation, Pickup, Settled, Unsettled, Verdict
+
+if TYPE_CHECKING:
+    from bullq.dispatch.fallback import InngestFallback
+    from bullq.dispatch.outbox import Kept, Outbox
+    from bullq.queues.queue import JobQueue
+
+_log = logging.getLogger("bullq")
+
+_MOST_AT_ONCE = 100
+_LEASE = 6.0  # seconds; one batch takes less
+_DEADLINE = 1.5  # seconds for one question to Redis, or one event
+_FORGETS_MS = 20 * 3_600_000  # Inngest knows the id of an event for 24 hours
+_ON_BULLMQ = (Verdict.PICKED, Verdict.GONE, Verdict.PARENT, Verdict.SCHEDULE)
+_FIRST_PAUSE, _LAST_PAUSE = 0.2, 5.0  # seconds between attempts while nobody takes anything
+
+
+class Relay:
+    """Delivers from one outbox; of all relays of a file one does, by a lease.
+
+    *live_queue* gives a queue on the running event loop.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        live_queue: Callable[[str], JobQueue],
+        fallback: InngestFallback | None,
+    ) -> None:
+        self._outbox = outbox
+        self._live_queue = live_queue
+        self._fallback = fallback
+        self._holder = secrets.token_hex(8)
+
+    async def run(self, *, until_empty: bool = False) -> None:
+        """Deliver for as long as it runs, or until there is nothing left that can be delivered."""
+        pause = _FIRST_PAUSE
+        while True:
+            delivered, left = 0, 1
+            try:
+                delivered, left = await self.flush()
+            except (sqlite3.Error, OSError) as error:
+                _log.warning("the outbox %s cannot be read: %s", self._outbox.path, error)
+            if until_empty and not left:
+                return
+            pause = _FIRST_PAUSE if delivered else min(pause * 2, _LAST_PAUSE)
+            await asyncio.sleep(pause)
+
+    async def flush(self) -> tuple[int, int]:
+        """Deliver what can be now; give how many jobs were, and how many could be but were not."""
+        if not await self._outbox.take_lease(self._holder, _LEASE):
+            return 0, 1
+        delivered = left = 0
+        try:
+            for queue in await self._outbox.queues():
+                done, rest = await self._flush_queue(queue)
+                delivered, left = delivered + done, left + rest
+        except LeaseLost:
+            left += 1
+        finally:
+            await asyncio.shield(self._outbox.leave_lease(self._holder))
+        return delivered, left
+
+    async def _flush_queue(self, queue: str) -> tuple[int, int]:
+        delivered = 0
+        while jobs := await self._outbox.deliverable(queue, limit=_MOST_AT_ONCE):
+            done = await self._deliver(queue, jobs)
+            await self._outbox.remove(job.key for job in done)
+            delivered += len(done)
+            if not done:
+                left = await self._outbox.deliverable(queue, limit=_MOST_AT_ONCE)
+                if left and left[0].key == jobs[0].key:
+                    return delivered, len(left)
+            if not await self._outbox.take_lease(self._holder, _LEASE):
+                return delivered, 1
+        return delivered, 0
+
+    async def _deliver(self, queue: str, jobs: list[Kept]) -> list[Kept]:
+        """Deliver the first jobs that are in the same case; give those that an engine has."""
+        sent, group = next(groupby(jobs, key=lambda job: job.sent))
+        batch = list(group)
+        deliver = self._settled if sent else self._added
+        try:
+            async with asyncio.timeout(_DEADLINE):
+                return await deliver(self._live_queue(queue), batch)
+        except StoreUnavailable as error:
+            in_doubt = error.in_doubt
+        except TimeoutError:
+            in_doubt = True
+        if not sent and not in_doubt:  # nothing was added: these are as they were
+            unsent = [job for job in batch if not job.maybe]
+            await self._outbox.clear_maybe(unsent, self._holder)
+        return await self._sent_without_redis(batch, in_doubt=in_doubt and not sent)
+
+    async def _added(self, queue: JobQueue, jobs: list[Kept]) -> list[Kept]:
+        """Put jobs of which no event was sent on their queue."""
+        terms, group = next(groupby(jobs, key=_confirmation))
+        batch = list(group)
+        await self._outbox.begin(batch, self._holder, maybe=True, sent=False)
+        arbiter = Arbiter(queue.store.pipelined(), queue.keys)
+        with queue.store.errors():
+            answer = await arbiter.add_confirmed([_new(job) for job in batch], terms)
+        done: list[Kept] = []
+        for job, added in zip(batch, answer.added or (), strict=True):
+            if added.outcome is Adding.REFUSED:
+                await self._outbox.hold_back(job, f"BullMQ refuses it: {added.detail}")
+            elif added.outcome is Adding.ROUTED:
+                done += await self._settled(queue, [job])
+            else:
+                done.append(job)
+        return done
+
+    async def _settled(self, queue: JobQueue, jobs: list[Kept]) -> list[Kept]:
+        """Have the arbiter say who has jobs of which an event may have been accepted."""
+        epoch, group = next(groupby(jobs, key=lambda job: job.epoch))
+        batch = list(group)
+        arbiter = Arbiter(queue.store.pipelined(), queue.keys)
+        with queue.store.errors():
+            answer = await arbiter.settle([_unsettled(job) for job in batch], epoch=epoch)
+        done: list[Kept] = []
+        for job, settled in zip(batch, answer.settled, strict=True):
+            if not await self._has_an_engine(queue, arbiter, job, settled):
+                break
+            done.append(job)
+        return done
+
+    async def _has_an_engine(
+        self, queue: JobQueue, arbiter: Arbiter, job: Kept, settled: Settled
+    ) -> bool:
+        """Act on the arbiter's word; tell whether an engine has the job, or nobody is to."""
+        verdict = settled.verdict
+        if verdict is Verdict.ROUTED:
+            return settled.parcel is None or await self._send_routed(queue, arbiter, job)
+        if verdict in _ON_BULLMQ:
+            return True
+        if verdict is not Verdict.ERROR and job.on_data_loss != "raise":
+            return job.on_data_loss == "drop" or bool(await self._added(queue, [job]))
+        why = settled.error or "Redis lost data: nobody can know whether it ran"
+        await self._outbox.hold_back(job, why)
+        return False
+
+    async def _send_routed(self, queue: JobQueue, arbiter: Arbiter, job: Kept) -> bool:
+        """Send the event of a job that BullMQ has not got and cannot get any more."""
+        if not await self._send([job], in_doubt=None):
+            return False
+        with queue.store.errors():
+            await arbiter.sent([job.id])
+        return True
+
+    async def _sent_without_redis(self, jobs: list[Kept], *, in_doubt: bool) -> list[Kept]:
+        """Send events while Redis is away: guarded ones where BullMQ may have the job."""
+        batch: list[Kept] = []
+        for job in jobs:
+            is_forgotten = job.sent and now_ms() - job.made_ms > _FORGETS_MS
+            if is_forgotten or not job.may_leave or not await self._is_ready(job):
+                break
+            batch.append(job)
+        if not batch:
+            return []
+        await self._outbox.begin(batch, self._holder, maybe=False, sent=True)
+        return await self._send(batch, in_doubt=in_doubt)
+
+    async def _is_ready(self, job: Kept) -> bool:
+        fallback = self._fallback
+        return fallback is not None and await fallback.is_ready(
+            f"{job.queue}.{job.name}", _DEADLINE
+        )
+
+    async def _send(self, jobs: Sequence[Kept], *, in_doubt: bool | None) -> list[Kept]:
+        """Send events together; give the first ones, as far as they were accepted.
+
+        *in_doubt* says that BullMQ may have the jobs, None that it has not.
+        """
+        fallback = self._fallback
+        if fallback is None:
+            return []
+        messages = [
+            message_for(
+                job.queue,
+                _unsettled(job),
+                delay_ms=max(0, job.due_ms - now_ms()),
+                guard={"epoch": job.epoch, "on_data_loss": job.on_data_loss}
+                if in_doubt or (in_doubt is not None and job.maybe)
+                else None,
+            )
+            for job in jobs
+        ]
+        told = await asyncio.gather(*(fallback.send(one, _DEADLINE) for one in messages))
+        accepted = takewhile(
+            lambda pair: pair[1].outcome is Outcome.ACCEPTED, zip(jobs, told, strict=True)
+        )
+        return [job for job, _ in accepted]
+
+
+def _confirmation(job: Kept) -> Confirmation:
+    return Confirmation(job.dispatcher, job.timeout_ms, Pickup(job.pickup))
+
+
+def _new(job: Kept) -> NewJob:
+    options = json.loads(job.options)
+    if options.pop("delay", 0) and (left := job.due_ms - now_ms()) > 0:
+        options["delay"] = left
+    return NewJob(JobKind(job.name, options), job.id, job.data)
+
+
+def _unsettled(job: Kept) -> Unsettled:
+    return Unsettled.of(_new(job), job.made_ms, known=job.known)
