@@ -28,6 +28,8 @@
                epoch       the queue's epoch as the dispatcher knows it, or absent
                fresh       the epoch to set where the queue has none
                seen        list of ids whose fate the dispatcher knows for good, or absent
+               keep        ms after which nobody asks any more what became of a job, or absent:
+                           what is older is not looked for
 
   Returns {epoch, false} where data was lost since the dispatcher learnt its epoch: nothing was
   added. Else {epoch, a flat list of place (from 1), word and detail for those jobs alone that were
@@ -56,11 +58,18 @@ end
 
 --- @script addJobs-12
 
-local ids, at = terms.ids, whole(milliseconds() + terms.timeout)
+local now = milliseconds()
+local ids, at = terms.ids, whole(now + terms.timeout)
 local keys, pickups, words = {}, {}, {}
 for place, id in ipairs(ids) do
   keys[place] = BASE .. id
   pickups[2 * place - 1], pickups[2 * place] = at, id
+end
+
+-- Where no sweeper runs, overdue jobs stay on the index until they are as old.
+if terms.keep then
+  forget(now - terms.keep)
+  redis.call("ZREMRANGEBYSCORE", PICKUPS, "(0", "(" .. whole(now - terms.keep))
 end
 
 local function areNew()

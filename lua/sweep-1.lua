@@ -34,9 +34,7 @@ if holder and holder ~= terms.holder then
 end
 redis.call("SET", LEASE, terms.holder, "PX", terms.lease)
 
-local oldest = whole(now - terms.keep)
-redis.call("ZREMRANGEBYSCORE", PICKUPS, "(-" .. oldest, "(0")
-redis.call("ZREMRANGEBYSCORE", ROUTED, 0, "(" .. oldest)
+forget(now - terms.keep)
 
 local paused = redis.call("HEXISTS", BASE .. "meta", "paused") == 1
 

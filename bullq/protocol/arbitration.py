@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+ROUTED_FIELD = "bullq:routed"
+"""The field of a job's hash that says when it went to another engine, ms since the epoch."""
+
 
 class Pickup(StrEnum):
     """Whether live workers excuse that a job has not begun in time."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic_core import from_json
 
+from bullq.protocol.arbitration import ROUTED_FIELD
 from bullq.protocol.terms import JobTerms
 
 
@@ -57,6 +58,11 @@ class JobRecord:
     def exists(self) -> bool:
         """Whether the job was added: a claim of an id without a job leaves a hash without name."""
         return "name" in self.fields
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the job went to another engine, which has not ended it yet."""
+        return ROUTED_FIELD in self.fields and "ended" not in self.fields
 
     @property
     def name(self) -> str:

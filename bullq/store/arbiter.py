@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,7 @@ __all__ = [
 ]
 
 _KEEP_MS = 48 * 3_600_000  # twice as long as Inngest knows the id of an event
+_TIDY_EVERY = 60.0  # seconds between two adds that forget what is older than that
 _GRACE_MS = 5_000  # a dispatcher that lives has sent its event by then
 
 
@@ -105,6 +107,7 @@ class Arbiter:
 
     def __init__(self, connection: PipelinedConnection, keys: QueueKeys) -> None:
         self.keys = keys
+        self._tidied = 0.0
         self._adds = AddScript(connection, keys)
         names = [keys.key(name) for name in ADD_KEYS]
         self._add = connection.register_script(script("addConfirmed-12")).on(names, arguments=2)
@@ -211,6 +214,9 @@ class Arbiter:
         }
         if epoch is not None:
             terms["epoch"] = epoch
+        if time.monotonic() - self._tidied > _TIDY_EVERY:
+            self._tidied = time.monotonic()
+            terms["keep"] = _KEEP_MS
         if seen:
             terms["seen"] = list(seen)
         delayed = [place for place, job in enumerate(jobs, 1) if job.options.get("delay")]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bullq.clock import to_ms
 from bullq.errors import StoreUnavailable
 from bullq.protocol.codes import Code, explain
+from bullq.protocol.events import ROUTED_VALUE
 from bullq.queues.versions import look_at_clients
 from bullq.store.lua import is_proven
 from bullq.store.scripts import (
@@ -258,6 +259,9 @@ class Worker:
             self._exchange.settle(Discard(record.id, token), lambda _: None)
             self._observer.job_discarded(self._queue.spec.name, record.id)
             return
+        if record.is_elsewhere:
+            self._give_back_tombstone(claimed)
+            return
         execution = self._new_execution(
             claimed, self._queue, self._jobs, self._scripts, self._executors
         )
@@ -266,6 +270,19 @@ class Worker:
         if self._tells_starts:
             self._observer.job_started(execution.began)
         execution.task = _actor(self._execute(execution), f"job {record.id}")
+
+    def _give_back_tombstone(self, claimed: Claimed) -> None:
+        """End a job that somebody retried by hand while another engine has it: it runs there."""
+        record = claimed.record
+        ended = Finish(
+            record.id,
+            claimed.token,
+            {},
+            completed=True,
+            value=ROUTED_VALUE,
+            terms=record.terms.completed,
+        )
+        self._exchange.settle(ended, lambda _: None)
 
     async def _execute(self, execution: Execution) -> None:
         settlement, has_ended = None, False

@@ -35,6 +35,12 @@ local function whole(number)
   return string.format("%.0f", number)
 end
 
+-- What was decided before *oldest* is nobody's question any more.
+local function forget(oldest)
+  redis.call("ZREMRANGEBYSCORE", PICKUPS, "(-" .. whole(oldest), "(0")
+  redis.call("ZREMRANGEBYSCORE", ROUTED, 0, "(" .. whole(oldest))
+end
+
 -- A job in wait is looked for from both ends: fresh ones are at the head, overdue ones at the tail.
 local function inList(name, id)
   return redis.call("LPOS", BASE .. name, id, "MAXLEN", 1000)

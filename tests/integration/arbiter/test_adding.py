@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bullq.store.adding import AddScript, JobKind, NewJob
-from bullq.store.arbiter import Adding, Confirmation, Pickup
+from bullq.store.arbiter import Adding, Arbiter, Confirmation, Pickup
 from tests.integration.arbiter.conftest import TIMEOUT_MS, Bench
 
 ADDED, AGAIN, ROUTED, TAKEN = Adding.ADDED, Adding.AGAIN, Adding.ROUTED, Adding.TAKEN
@@ -133,3 +133,17 @@ async def test_what_is_seen_is_remembered_no_more(bench: Bench) -> None:
     await bench.add("c", seen=("a",))
     assert await bench.pickup("a") is None
     assert await bench.pickup("b") is not None
+
+
+async def test_what_is_too_old_to_be_asked_for_is_forgotten_now_and_then(bench: Bench) -> None:
+    await bench.add("a")
+    old = await bench.server_ms() - 49 * 3_600_000
+    pickups, routed = bench.keys.key("bullq:pickups"), bench.keys.key("bullq:routed")
+    await bench.client.zadd(pickups, {"overdue": old, "begun": -old, "late": 1 - old})
+    await bench.client.zadd(routed, {"late": old})
+    await bench.add("b")
+    assert await bench.client.zcard(pickups) == 5  # not at every call
+    bench.arbiter = Arbiter(bench.store.pipelined(), bench.keys)
+    await bench.add("c")
+    assert set(await bench.client.zrange(pickups, 0, -1)) == {"a", "b", "c"}
+    assert not await bench.client.exists(routed)

@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import bullmq
 import pytest
+from pydantic import BaseModel
 
+from bullq import Bullq, job
+from bullq.protocol.events import ROUTED_VALUE
+from bullq.settings import Settings
 from bullq.store.adding import AddScript, JobKind, NewJob
 from bullq.store.arbiter import read_started, started_channel
 from tests.integration.arbiter.conftest import Bench
+from tests.support.servers import RedisServer
+from tests.support.workers import Recorder
 
 DEADLINE = 5.0
 
@@ -109,3 +116,37 @@ async def test_a_rate_limit_that_is_used_up_is_told(bench: Bench) -> None:
     assert (await bench.arbiter.look([])).queue.limited_for_ms == 0
     await bench.client.incr(bench.keys.key("limiter"))
     assert 0 < (await bench.arbiter.look([])).queue.limited_for_ms <= 60_000
+
+
+RAN: list[int] = []
+
+
+class Number(BaseModel):
+    number: int = 0
+
+
+@job(queue="default", name="job")
+async def count(data: Number) -> None:
+    RAN.append(data.number)
+
+
+async def test_a_job_that_another_engine_has_does_not_run_here_when_it_is_retried_by_hand(
+    bench: Bench, server: RedisServer
+) -> None:
+    await bench.add("a")
+    await bench.settle("a")
+    queue = bullmq.Queue("default", {"connection": bench.client, "prefix": bench.keys.prefix})
+    tombstone = await bullmq.Job.fromId(queue, "a")
+    await tombstone.retry("completed")
+    settings = Settings(REDIS_URL=server.url, BULLQ_PREFIX=bench.keys.prefix)
+    app = Bullq(jobs=[count], settings=settings)
+    RAN.clear()
+    await app.worker("default", Recorder()).run(burst=True)
+    assert RAN == []
+    assert (await bench.record("a"))["returnvalue"] == ROUTED_VALUE
+    # What has ended over there is a job like any other.
+    await bench.client.hset(bench.keys.job("a"), "ended", "1")
+    await tombstone.retry("completed")
+    await app.worker("default", Recorder()).run(burst=True)
+    assert RAN == [0]
+    await app.aclose()
