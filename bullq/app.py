@@ -60,6 +60,7 @@ class Bullq:
     beside the standard ones. Without *settings* the environment and pyproject.toml are read.
     *telemetry* traces what is sent and run; None: as the setting BULLQ_OTEL says. *use_bullmq* is
     the flag, or is asked for each dispatched job; None: as the setting USE_BULLMQ says.
+    *observer* hears how dispatches end; None: those that fall back are logged.
     Making one sets who dispatches for the process: `job.dispatch()` goes through the last one.
     """
 
@@ -71,10 +72,12 @@ class Bullq:
         settings: Settings | None = None,
         telemetry: OpenTelemetry | None = None,
         use_bullmq: UseBullmq | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.settings = settings or load_settings()
         flag = self.settings.use_bullmq if use_bullmq is None else use_bullmq
         self._use_bullmq = flag
+        self._observer = observer
         self._telemetry = telemetry
         self._jobs = jobs if isinstance(jobs, str) else list(jobs)
         self._specs = list(queues)
@@ -252,6 +255,7 @@ class Bullq:
             use_bullmq=self._use_bullmq,
             outbox=self._outbox(),
             live_queue=self.queue,
+            observer=self._dispatch_observer,
         )
 
     @contextlib.asynccontextmanager
@@ -290,6 +294,13 @@ class Bullq:
         check_outbox(path)
         return Outbox(path)
 
+    @cached_property
+    def _dispatch_observer(self) -> Observer:
+        from bullq.telemetry.fallbacks import FallbackLog  # noqa: PLC0415 - same
+        from bullq.telemetry.hooks import Observers  # noqa: PLC0415 - same
+
+        return Observers([self._observer or FallbackLog()])
+
     def _fallback(self) -> InngestFallback:
         from bullq.dispatch.breaker import Breaker  # noqa: PLC0415 - same
         from bullq.dispatch.bucket import TokenBucket  # noqa: PLC0415 - same
@@ -299,7 +310,7 @@ class Bullq:
             InngestServer.from_settings(self.settings),
             self.inngest_events,
             self._functions,
-            Breaker(),
+            Breaker(partial(self._dispatch_observer.breaker_changed, "inngest")),
             TokenBucket(self.settings.fallback_rate),
         )
 

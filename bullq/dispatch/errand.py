@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from bullq.clock import to_ms
 from bullq.dispatch.outbox import Kept, now_ms
+from bullq.errors import DispatchInDoubt, DispatchUnavailable, StoreUnavailable
 from bullq.jobs.reasons import Reason
 from bullq.store.arbiter import Unsettled
+from bullq.telemetry.hooks import DispatchEvent
 
 if TYPE_CHECKING:
     from bullq.dispatch.lane import Admitted, Lane
@@ -148,9 +150,31 @@ class Errand:
             took = (loop.time() - began) * 1000
             self.timings[step] = self.timings.get(step, 0.0) + took
 
+    def event(self, arrival: Arrival | None, error: BaseException | None) -> DispatchEvent:
+        """Tell observers how the dispatch has ended."""
+        state = arrival.state if arrival is not None else _state_of(error)
+        return DispatchEvent(
+            queue=self.job.queue,
+            name=self.job.name,
+            id=self.id,
+            engine="" if arrival is None else arrival.engine,
+            state=state,
+            reason=(self.reason if arrival is None else arrival.reason) or "",
+            took_ms=(asyncio.get_running_loop().time() - self.began) * 1000,
+            pickup_ms=self.timings.get("pickup") if state == "started" else None,
+        )
+
     def arrived(
         self, engine: str, state: str, reason: Reason | None, job_id: str | None = None
     ) -> Arrival:
         """Give where the job has arrived."""
         self.timings["total"] = (asyncio.get_running_loop().time() - self.began) * 1000
         return Arrival(engine, job_id or self.id, state, reason, self.timings)
+
+
+def _state_of(error: BaseException | None) -> str:
+    if isinstance(error, DispatchInDoubt):
+        return "in-doubt"
+    if isinstance(error, DispatchUnavailable | StoreUnavailable):
+        return "unavailable"
+    return "refused"

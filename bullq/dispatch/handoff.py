@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from bullq.dispatch.judgement import Course, Judgement, judge
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from bullq.dispatch.fallback import InngestFallback
     from bullq.dispatch.outbox import Outbox
     from bullq.dispatch.pickup import Pickups
+    from bullq.telemetry.hooks import Observer
 
 T = TypeVar("T")
 
@@ -56,6 +58,7 @@ class Handoff:
         use_bullmq: UseBullmq,
         outbox: Outbox | None = None,
         when_kept: Callable[[], None] = lambda: None,
+        observer: Observer,
     ) -> None:
         self._pickups = pickups
         self._breaker = breaker
@@ -63,6 +66,7 @@ class Handoff:
         self._use_bullmq = use_bullmq
         self._outbox = outbox
         self._when_kept = when_kept
+        self._observer = observer
         self._decisions: set[asyncio.Task[Arrival]] = set()
 
     async def hand_over(self, errand: Errand) -> Arrival:
@@ -73,7 +77,7 @@ class Handoff:
         """
         decision = asyncio.create_task(self._decided(errand), name=f"bullq dispatch {errand.id}")
         self._decisions.add(decision)
-        decision.add_done_callback(self._over)
+        decision.add_done_callback(partial(self._over, errand))
         try:
             async with asyncio.timeout_at(errand.ends_at):
                 return await asyncio.shield(decision)
@@ -85,10 +89,13 @@ class Handoff:
         if self._decisions:
             await asyncio.wait(self._decisions)
 
-    def _over(self, decision: asyncio.Task[Arrival]) -> None:
+    def _over(self, errand: Errand, decision: asyncio.Task[Arrival]) -> None:
+        """Tell how a dispatch has ended, whether its caller is still there or not."""
         self._decisions.discard(decision)
         if not decision.cancelled():
-            decision.exception()  # a caller that has gone asks no more
+            error = decision.exception()
+            arrival = None if error is not None else decision.result()
+            self._observer.job_dispatched(errand.event(arrival, error))
 
     async def _decided(self, errand: Errand) -> Arrival:
         if self._fallback is not None and errand.terms.fallback:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bullq.dispatch.breaker import Breaker
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from bullq.queues.queue import JobQueue
     from bullq.store.adding import NewJob
     from bullq.store.connection import Store
+    from bullq.telemetry.hooks import Observer
 
 
 @dataclass
@@ -52,8 +54,10 @@ class Handoffs:
         use_bullmq: UseBullmq,
         outbox: Outbox | None = None,
         live_queue: Callable[[str], JobQueue],
+        observer: Observer,
     ) -> None:
-        self.breaker = Breaker()
+        self.breaker = Breaker(partial(observer.breaker_changed, "bullmq"))
+        self._observer = observer
         self.fallback = fallback
         self.outbox = outbox
         self._live_queue = live_queue
@@ -99,6 +103,7 @@ class Handoffs:
             use_bullmq=self._use_bullmq,
             outbox=self.outbox,
             when_kept=self._relay_here,
+            observer=self._observer,
         )
         return _Here(pickups, handoff)
 
@@ -106,7 +111,7 @@ class Handoffs:
         """Make what delivers from the outbox, on the running event loop; None without one."""
         if self.outbox is None:
             return None
-        return Relay(self.outbox, self._live_queue, self.fallback)
+        return Relay(self.outbox, self._live_queue, self.fallback, self._observer)
 
     def _relay_here(self) -> None:
         """Deliver what was kept as soon as that goes, while this process lives."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bullq.dispatch.fallback import InngestFallback
     from bullq.dispatch.outbox import Kept, Outbox
     from bullq.queues.queue import JobQueue
+    from bullq.telemetry.hooks import Observer
 
 _log = logging.getLogger("bullq")
 
@@ -44,10 +45,13 @@ class Relay:
         outbox: Outbox,
         live_queue: Callable[[str], JobQueue],
         fallback: InngestFallback | None,
+        observer: Observer,
     ) -> None:
         self._outbox = outbox
         self._live_queue = live_queue
         self._fallback = fallback
+        self._observer = observer
+        self._told = 0  # jobs in the outbox
         self._holder = secrets.token_hex(8)
 
     async def run(self, *, until_empty: bool = False) -> None:
@@ -57,12 +61,20 @@ class Relay:
             delivered, left = 0, 1
             try:
                 delivered, left = await self.flush()
+                await self._tell()
             except (sqlite3.Error, OSError) as error:
                 _log.warning("the outbox %s cannot be read: %s", self._outbox.path, error)
             if until_empty and not left:
                 return
             pause = _FIRST_PAUSE if delivered else min(pause * 2, _LAST_PAUSE)
             await asyncio.sleep(pause)
+
+    async def _tell(self) -> None:
+        """Say how full the outbox is, for as long as it is not empty, and once it is."""
+        count, oldest_ms = await self._outbox.depth()
+        if count or self._told:
+            self._observer.outbox_changed(count, oldest_ms)
+        self._told = count
 
     async def flush(self) -> tuple[int, int]:
         """Deliver what can be now; give how many jobs were, and how many could be but were not."""

@@ -25,6 +25,24 @@ class JobEvent(NamedTuple):
     ran_ms: float = 0.0
 
 
+class DispatchEvent(NamedTuple):
+    """How a dispatch that could fall back, or was confirmed, has ended.
+
+    *engine* has the job: 'bullmq', 'inngest' or 'outbox'; it is empty where nobody has, or nobody
+    knows, and *state* then 'refused', 'unavailable' or 'in-doubt'. *reason* is a Reason's value, or
+    empty. *pickup_ms* is how long a worker took to begin the job, None where none has.
+    """
+
+    queue: str
+    name: str
+    id: str
+    engine: str
+    state: str
+    reason: str
+    took_ms: float
+    pickup_ms: float | None = None
+
+
 class Observer:
     """Hears what a worker does; override what is of interest. Calls come on the event loop."""
 
@@ -69,6 +87,15 @@ class Observer:
 
     def jobs_rerouted(self, queue: str, job_ids: list[str]) -> None:
         """Say that no worker began these jobs in time, so that Inngest gets them."""
+
+    def job_dispatched(self, dispatch: DispatchEvent) -> None:
+        """Say how a dispatch has ended."""
+
+    def breaker_changed(self, engine: str, state: str) -> None:
+        """Say that an engine is spared ('open'), tried again, or used as ever ('closed')."""
+
+    def outbox_changed(self, count: int, oldest_ms: int) -> None:
+        """Say how many jobs the outbox keeps, and since when the oldest of them."""
 
     def redis_lost(self, queue: str, reason: str) -> None:
         """Say that Redis does not serve a worker any more; it goes on trying."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, TextIO
 import structlog
 
 from bullq.clock import format_ms
-from bullq.telemetry.hooks import JobEvent, Observer
+from bullq.telemetry.hooks import DispatchEvent, JobEvent, Observer
 
 
 class LoggingObserver(Observer):
@@ -96,6 +96,32 @@ class LoggingObserver(Observer):
         self._log.warning(
             "sent to Inngest, as no worker began them in time", queue=queue, ids=", ".join(job_ids)
         )
+
+    def job_dispatched(self, dispatch: DispatchEvent) -> None:
+        """Log a job that BullMQ has not got; others at debug level."""
+        facts = {
+            "queue": dispatch.queue,
+            "name": dispatch.name,
+            "id": dispatch.id,
+            "engine": dispatch.engine or "none",
+            "state": dispatch.state,
+            "why": dispatch.reason or "-",
+            "took": format_ms(dispatch.took_ms),
+        }
+        if dispatch.engine == "bullmq":
+            self._log.debug("dispatched", **facts)
+        elif dispatch.engine:
+            self._log.warning("fell back", **facts)
+        else:
+            self._log.error("not dispatched", **facts)
+
+    def breaker_changed(self, engine: str, state: str) -> None:
+        """Log that an engine is spared, or used again."""
+        self._log.warning("breaker", engine=engine, state=state)
+
+    def outbox_changed(self, count: int, oldest_ms: int) -> None:
+        """Log what the outbox keeps."""
+        self._log.warning("outbox", jobs=count, oldest=format_ms(oldest_ms))
 
     def redis_lost(self, queue: str, reason: str) -> None:
         """Log that Redis does not serve."""

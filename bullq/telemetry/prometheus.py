@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
-from bullq.telemetry.hooks import JobEvent, Observer
+from bullq.telemetry.hooks import DispatchEvent, JobEvent, Observer
 
 try:
     from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -52,7 +53,44 @@ class PrometheusObserver(Observer):
         self._outage = counter("bullq_redis_outage_seconds_total", outage, "queue")
         blocked = "How often a job has blocked the event loop."
         self._blocked = counter("bullq_loop_blocked_total", blocked, "queue")
+        self._count_dispatches(counter, gauge, histogram)
         self._begun: defaultdict[str, set[str]] = defaultdict(set)
+
+    def _count_dispatches(
+        self,
+        counter: Callable[..., Counter],
+        gauge: Callable[..., Gauge],
+        histogram: Callable[..., Histogram],
+    ) -> None:
+        """Make what counts dispatches."""
+        ended = "Dispatches that could fall back, by the engine that has the job, and why."
+        self._dispatches = counter(
+            "bullq_dispatches_total", ended, *JOB, "engine", "state", "reason"
+        )
+        took = "How long workers took to begin jobs whose dispatch waited for that."
+        self._begins = histogram("bullq_dispatch_pickup_seconds", took, _PICKUP_BUCKETS)
+        spared = "1 while an engine is spared or tried again after it has failed, 0 else."
+        self._breakers = gauge("bullq_breaker_open", spared, "engine")
+        self._kept = gauge("bullq_outbox_jobs", "Jobs in the outbox.")
+        self._oldest = gauge("bullq_outbox_oldest_seconds", "How long the oldest of them is there.")
+
+    def job_dispatched(self, dispatch: DispatchEvent) -> None:
+        """Count a dispatch."""
+        labels = (dispatch.queue, dispatch.name)
+        self._dispatches.labels(
+            *labels, dispatch.engine or "none", dispatch.state, dispatch.reason
+        ).inc()
+        if dispatch.pickup_ms is not None:
+            self._begins.labels(*labels).observe(dispatch.pickup_ms / 1000)
+
+    def breaker_changed(self, engine: str, state: str) -> None:
+        """Say whether an engine is spared."""
+        self._breakers.labels(engine).set(state != "closed")
+
+    def outbox_changed(self, count: int, oldest_ms: int) -> None:
+        """Say what the outbox keeps."""
+        self._kept.set(count)
+        self._oldest.set(oldest_ms / 1000)
 
     def worker_started(self, queue: str, worker: str, concurrency: int) -> None:  # noqa: ARG002
         """Show the queue from the start on, with what has not happened yet."""

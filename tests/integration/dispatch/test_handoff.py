@@ -32,7 +32,7 @@ from tests.integration.dispatch.conftest import (
 )
 from tests.support.proxy import Mode
 from tests.support.servers import RedisServer
-from tests.support.workers import running_worker
+from tests.support.workers import Recorder, running_worker
 
 
 async def test_a_job_that_a_worker_begins_is_on_bullmq(make_site: SiteFactory) -> None:
@@ -263,3 +263,30 @@ async def _on_the_queue(site: Site, count: int) -> None:
     async with asyncio.timeout(5):
         while await client.llen(key) < count:  # noqa: ASYNC110 - Redis tells nobody
             await asyncio.sleep(0.005)
+
+
+async def test_observers_hear_how_dispatches_end(make_site: SiteFactory) -> None:
+    site = await make_site()
+    recorder = Recorder()
+    watched = Bullq(jobs=JOBS, settings=site.app.settings, observer=recorder)
+    async with running_worker(site.own, QUEUE):
+        await double_it.dispatch(Number(number=1))
+    await site.break_redis(Mode.REFUSE)
+    receipt = await double_it.dispatch(Number(number=1))
+    begun, fell = (told.arguments[0] for told in recorder.all("job_dispatched"))
+    assert (begun.engine, begun.state, begun.reason) == ("bullmq", "started", "")
+    assert begun.pickup_ms is not None
+    assert (fell.engine, fell.id) == ("inngest", receipt.id)
+    assert fell.reason in {"redis-away", "redis-cut"}
+    opened = [told.arguments for told in recorder.all("breaker_changed")]
+    assert opened[0] == ("bullmq", "open")
+    await watched.aclose()
+
+
+async def test_each_fallback_is_one_line_of_facts(
+    make_site: SiteFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    await make_site()
+    receipt = await double_it.dispatch(Number(number=1))
+    [line] = [record.getMessage() for record in caplog.records if receipt.id in record.getMessage()]
+    assert line.startswith("fell back: engine=inngest state=sent reason=no-workers job=handed/")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bullq.telemetry.hooks import JobEvent, Observer
+from bullq.telemetry.hooks import DispatchEvent, JobEvent, Observer
 from bullq.telemetry.logging import LoggingObserver
 
 CALLS = [name for name in vars(Observer) if not name.startswith("_")]
@@ -93,6 +93,20 @@ def line(call: str, *arguments: Any) -> str:
             ["default", ["a", "b"]],
             "~ sent to Inngest, as no worker began them in time queue=default ids=a, b",
         ),
+        (
+            "job_dispatched",
+            [DispatchEvent("default", "mail", "7", "inngest", "sent", "no-workers", 41.2)],
+            "~ fell back queue=default name=mail id=7 engine=inngest state=sent why=no-workers "
+            "took=41 ms",
+        ),
+        (
+            "job_dispatched",
+            [DispatchEvent("default", "mail", "7", "", "in-doubt", "redis-silent", 2_000.0)],
+            "! not dispatched queue=default name=mail id=7 engine=none state=in-doubt "
+            "why=redis-silent took=2.0 s",
+        ),
+        ("breaker_changed", ["bullmq", "open"], "~ breaker engine=bullmq state=open"),
+        ("outbox_changed", [3, 2_000], "~ outbox jobs=3 oldest=2.0 s"),
         ("redis_lost", ["default", "refused"], "! redis lost queue=default: refused"),
         ("redis_back", ["default", 2_000], "~ redis back queue=default after=2.0 s"),
         (
@@ -151,6 +165,8 @@ def test_every_call_of_an_observer_is_told_at_some_level() -> None:
         given = [
             event()
             if one == "job"
+            else DispatchEvent("default", "mail", "7", "bullmq", "started", "", 1.0)
+            if one == "dispatch"
             else 1
             if one.endswith("_ms")
             else ["a"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bullq.telemetry.hooks import JobEvent
+from bullq.telemetry.hooks import DispatchEvent, JobEvent
 from bullq.telemetry.prometheus import PrometheusObserver
 
 JOB = {"queue": "default", "name": "mail"}
@@ -99,3 +99,22 @@ def test_outages_stalled_jobs_and_blocked_loops_are_counted(
     assert registry.get_sample_value("bullq_jobs_stalled_total", {"queue": "default"}) == 2
     observer.loop_blocked("default", 300.0, None)
     assert registry.get_sample_value("bullq_loop_blocked_total", {"queue": "default"}) == 1
+
+
+def test_dispatches_are_counted_by_engine_and_reason(
+    registry: CollectorRegistry, observer: PrometheusObserver
+) -> None:
+    observer.job_dispatched(DispatchEvent("default", "mail", "1", "bullmq", "started", "", 3, 2.0))
+    observer.job_dispatched(DispatchEvent("default", "mail", "2", "", "in-doubt", "redis-cut", 9))
+    observer.breaker_changed("bullmq", "open")
+    observer.outbox_changed(4, 2_500)
+    counted = {"engine": "bullmq", "state": "started", "reason": ""}
+    doubt = {"engine": "none", "state": "in-doubt", "reason": "redis-cut"}
+    for labels in (counted, doubt):
+        assert registry.get_sample_value("bullq_dispatches_total", {**JOB, **labels}) == 1
+    assert registry.get_sample_value("bullq_dispatch_pickup_seconds_count", JOB) == 1
+    assert registry.get_sample_value("bullq_breaker_open", {"engine": "bullmq"}) == 1
+    assert registry.get_sample_value("bullq_outbox_jobs") == 4
+    assert registry.get_sample_value("bullq_outbox_oldest_seconds") == 2.5
+    observer.breaker_changed("bullmq", "closed")
+    assert registry.get_sample_value("bullq_breaker_open", {"engine": "bullmq"}) == 0
