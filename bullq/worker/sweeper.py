@@ -112,6 +112,8 @@ class Sweeper:
         Raises StoreUnavailable.
         """
         swept = await self._find()
+        if swept is None:
+            return False
         if swept.fresh:
             self._observer.jobs_rerouted(self._queue.spec.name, sorted(swept.fresh))
         if not swept.parcels:
@@ -123,12 +125,11 @@ class Sweeper:
         self._refused = 0 if accepted else self._refused + 1
         return bool(accepted) and swept.left > 0
 
-    async def _find(self) -> Swept:
-        with self._queue.store.errors():
-            overdue = await self._queue.store.client().zcount(
-                self._queue.keys.key("bullq:pickups"), 0, "+inf"
-            )
-        # Where nothing is overdue, whether workers live makes no difference.
+    async def _find(self) -> Swept | None:
+        """Sweep, where nobody else does: whether workers live is asked only if it matters."""
+        holder, overdue = await self._look()
+        if holder not in {None, self._holder}:
+            return None
         alive = not overdue or await self._is_alive()
         with self._queue.store.errors():
             return await self._arbiter.sweep(
@@ -139,6 +140,19 @@ class Sweeper:
                 # leave the queue, where workers that come back would run them.
                 limit=1 if self._refused else _MOST_AT_ONCE,
             )
+
+    async def _look(self) -> tuple[str | None, bool]:
+        """Give who has the lease, and whether a job is overdue."""
+        keys = self._queue.keys
+        with self._queue.store.errors():
+            pipeline = self._queue.store.client().pipeline(transaction=False)
+            pipeline.get(keys.key("bullq:sweeper"))
+            pipeline.time()
+            pipeline.zrangebyscore(
+                keys.key("bullq:pickups"), 0, "+inf", start=0, num=1, withscores=True
+            )
+            holder, (seconds, micros), first = await pipeline.execute()
+        return holder, bool(first) and first[0][1] <= seconds * 1000 + micros // 1000
 
     async def _send(self, swept: Swept) -> list[str]:
         """Send events, some at once; give the ids of those that were accepted."""

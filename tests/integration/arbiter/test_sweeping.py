@@ -220,3 +220,30 @@ async def test_the_oldest_jobs_of_a_long_queue_are_found_where_they_are(bench: B
     stats = await bench.client.info("commandstats")
     # Each of them from the wrong end takes a millisecond.
     assert stats["cmdstat_lrem"]["usec"] + stats["cmdstat_lpos"]["usec"] < 30_000
+
+
+async def test_whether_workers_live_is_asked_only_by_who_sweeps_and_if_it_matters(
+    bench: Bench,
+) -> None:
+    asked = 0
+
+    async def is_alive() -> bool:
+        nonlocal asked
+        asked += 1
+        return True
+
+    async def deliver(_queue: str, _parcel: Parcel, _now_ms: int) -> Delivery:
+        return Delivery.ACCEPTED
+
+    queue = JobQueue(QueueSpec(name="default"), bench.store, bench.keys.prefix)
+    first, second = (
+        Sweeper(queue, deliver, Recorder(), is_alive=is_alive, every=10) for _ in range(2)
+    )
+    await bench.add("fresh")
+    await first.sweep()
+    assert asked == 0
+    await bench.add("overdue", timeout_ms=0)
+    await second.sweep()
+    assert asked == 0
+    await first.sweep()
+    assert asked == 1
