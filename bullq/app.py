@@ -35,9 +35,7 @@ from bullq.worker.sweeper import Delivery, sweeping
 from bullq.worker.worker import Worker
 
 if TYPE_CHECKING:
-    from bullq.dispatch.fallback import InngestFallback
     from bullq.dispatch.handoffs import Handoffs
-    from bullq.dispatch.outbox import Outbox
     from bullq.engines.inngest.events import EventSender
     from bullq.engines.inngest.functions import InngestFunctions
     from bullq.jobs.job import Job
@@ -245,17 +243,16 @@ class Bullq:
     @cached_property
     def handoffs(self) -> Handoffs:
         """What hands jobs to the one engine that runs them."""
-        from bullq.dispatch.handoffs import Handoffs  # noqa: PLC0415 - needed by some dispatches
+        from bullq.dispatch.wiring import handoffs_of  # noqa: PLC0415 - needed by some dispatches
 
-        return Handoffs(
-            lambda: self.store,
-            self.settings.prefix,
-            seconds=self.settings.redis_timeout / 1000,
-            fallback=self._fallback() if self._can_fall_back else None,
-            use_bullmq=self._use_bullmq,
-            outbox=self._outbox(),
+        return handoffs_of(
+            self.settings,
+            store=lambda: self.store,
             live_queue=self.queue,
-            observer=self._dispatch_observer,
+            sender=self.inngest_events if self._can_fall_back else None,
+            functions=self._functions,
+            use_bullmq=self._use_bullmq,
+            observer=self._observer,
         )
 
     @contextlib.asynccontextmanager
@@ -285,38 +282,9 @@ class Bullq:
         async with sweeping(queues, self._deliver, observer):
             yield
 
-    def _outbox(self) -> Outbox | None:
-        from bullq.dispatch.outbox import Outbox, check_outbox  # noqa: PLC0415 - same
-
-        path = self.settings.outbox
-        if path is None:
-            return None
-        check_outbox(path)
-        return Outbox(path)
-
-    @cached_property
-    def _dispatch_observer(self) -> Observer:
-        from bullq.telemetry.fallbacks import FallbackLog  # noqa: PLC0415 - same
-        from bullq.telemetry.hooks import Observers  # noqa: PLC0415 - same
-
-        return Observers([self._observer or FallbackLog()])
-
-    def _fallback(self) -> InngestFallback:
-        from bullq.dispatch.breaker import Breaker  # noqa: PLC0415 - same
-        from bullq.dispatch.bucket import TokenBucket  # noqa: PLC0415 - same
-        from bullq.dispatch.fallback import InngestFallback  # noqa: PLC0415 - httpx is heavy
-
-        return InngestFallback(
-            InngestServer.from_settings(self.settings),
-            self.inngest_events,
-            self._functions,
-            Breaker(partial(self._dispatch_observer.breaker_changed, "inngest")),
-            TokenBucket(self.settings.fallback_rate),
-        )
-
     async def _deliver(self, queue: str, parcel: Parcel, now_ms: int) -> Delivery:
         """Send the event of a job that no worker has begun, as a sweeper asks."""
-        from bullq.dispatch.delivery import deliver  # noqa: PLC0415 - same
+        from bullq.dispatch.delivery import deliver  # noqa: PLC0415 - httpx is heavy
 
         fallback = self.handoffs.fallback
         if fallback is None:
@@ -334,7 +302,8 @@ class Bullq:
             await self.handoffs.aclose()
         if "inngest_events" in self.__dict__:
             await self.inngest_events.aclose()
-        await self.store.aclose()
+        if "store" in self.__dict__:
+            await self.store.aclose()
 
     async def _inngest_takes(self, queue: JobQueue, job_id: str, event: str, payload: str) -> bool:
         from bullq.engines.inngest.signals import SignalSender  # noqa: PLC0415 - same
@@ -347,9 +316,8 @@ class Bullq:
         What was traced is sent: a process may end at once after this.
         The process leaves the embedded server, where it has a share in one.
         """
-        if "store" in self.__dict__:
-            await asyncio.to_thread(self.dispatcher.close, self._close_here)
-            await self._close_here()
+        await asyncio.to_thread(self.dispatcher.close, self._close_here)
+        await self._close_here()
         if self.telemetry is not None:
             await asyncio.to_thread(self.telemetry.flush, _FLUSH_MS)
         if self._embedded is not None:
