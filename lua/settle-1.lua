@@ -41,6 +41,9 @@ local function settle(id, known, ...)
     return {"routed", 0, parcel(id)}
   elseif lost and (state == "absent" or state == "gone") then
     return {"lost"}
+  elseif state == "absent" and redis.call("LPOS", BASE .. "active", id) then
+    decide(id, now)
+    return {"picked"}
   elseif state == "absent" then
     bury(id, {...}, now)
     return {"routed", 1, parcel(id)}

@@ -31,7 +31,13 @@ local function file(id, job, due, prev, now)
     "event", "completed", "jobId", id, "returnvalue", RESULT, "prev", prev)
 end
 
+-- An id can be in a list although its record is gone, as where Redis evicts keys: a worker that
+-- came upon it would take the tombstone for a job.
 local function bury(id, job, now)
+  redis.call("LREM", BASE .. "wait", 0, id)
+  redis.call("LREM", BASE .. "paused", 0, id)
+  redis.call("ZREM", BASE .. "prioritized", id)
+  redis.call("ZREM", BASE .. "delayed", id)
   file(id, job, whole(now), "unknown", now)
 end
 

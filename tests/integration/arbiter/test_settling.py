@@ -141,6 +141,25 @@ async def test_a_job_that_a_foreign_worker_removed_is_gone(bench: Bench) -> None
     assert await bench.record("a") == {}
 
 
+@pytest.mark.parametrize("kind", ["wait", "paused", "prioritized", "delayed"])
+async def test_an_id_whose_record_was_evicted_leaves_the_queue_with_it(
+    bench: Bench, kind: str
+) -> None:
+    key = bench.keys.key(kind)
+    is_list = kind in {"wait", "paused"}
+    await (bench.client.rpush(key, "a") if is_list else bench.client.zadd(key, {"a": 1}))
+    assert (await bench.settle("a", name="job")).verdict is ROUTED
+    assert not await bench.client.exists(key)
+    assert await bench.claim() == []
+
+
+async def test_an_id_that_a_worker_has_without_a_record_is_picked(bench: Bench) -> None:
+    await bench.client.rpush(bench.keys.key("active"), "a")
+    for _ in range(2):
+        assert (await bench.settle("a", name="job")).verdict in {PICKED, GONE}
+    assert await bench.record("a") == {}
+
+
 async def test_what_the_queue_lost_is_told_and_not_guessed(bench: Bench) -> None:
     await bench.add("a")
     known = bench.epoch

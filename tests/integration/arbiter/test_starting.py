@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import bullmq
@@ -68,6 +69,32 @@ async def test_a_job_that_nobody_waits_for_costs_nothing(bench: Bench, way: str)
     stats = await bench.client.info("commandstats")
     assert not {"cmdstat_publish", "cmdstat_zrem"} & set(stats)
     assert not {key for key in await bench.left() if key.startswith("bullq:")}
+
+
+async def calls(bench: Bench) -> Counter[str]:
+    stats = await bench.client.info("commandstats")
+    return Counter({name.removeprefix("cmdstat_"): one["calls"] for name, one in stats.items()})
+
+
+async def test_a_batch_costs_few_commands_more_than_one_without_confirmation(bench: Bench) -> None:
+    ids, kind = [f"job-{number}" for number in range(50)], JobKind("job", {})
+    adds = AddScript(bench.store.pipelined(), bench.keys)
+    await bench.add("first", seen=("none",))
+    await adds.add_jobs([NewJob(kind, "second", "{}")])
+    await bench.claim(2)
+    heard = await listen(bench, "me")
+    await bench.client.config_resetstat()
+    await adds.add_jobs([NewJob(kind, f"plain-{job_id}", "{}") for job_id in ids])
+    await bench.claim(50)
+    without = await calls(bench)
+    await bench.client.config_resetstat()
+    await bench.add(*ids, seen=("first",))
+    await bench.claim(50)
+    more = await calls(bench) - without
+    # Adding: get, zrem (what is seen), time, exists, zmscore, zadd; one hset a job.
+    # Claiming: zadd, publish.
+    assert more == Counter(get=1, zrem=1, time=1, exists=1, zmscore=1, zadd=2, hset=50, publish=1)
+    await heard.aclose()
 
 
 async def test_a_second_attempt_is_not_told_again(bench: Bench) -> None:
