@@ -164,7 +164,8 @@ class Outbox:
 
     async def leave_lease(self, holder: str) -> None:
         """Let another one deliver at once."""
-        await self._do(lambda db: db.execute("DELETE FROM lease WHERE holder = ?", (holder,)))
+        sql = "DELETE FROM lease WHERE holder = ?"
+        await self._do(lambda db: db.execute(sql, (holder,)).rowcount)
 
     async def aclose(self) -> None:
         """Close the file."""
@@ -172,11 +173,14 @@ class Outbox:
 
     async def _keep(self, jobs: Sequence[Kept]) -> list[None]:
         rows = [astuple(job) for job in jobs]
-        await self._do(lambda db: db.executemany(_INSERT, rows))
+        await self._do(lambda db: db.executemany(_INSERT, rows).rowcount)
         return [None] * len(jobs)
 
     async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do *work* in a transaction of its own, in a thread, whether the caller stays or goes."""
+        """Do *work* in a transaction of its own, in a thread, whether the caller stays or goes.
+
+        It gives no cursor: freed in another thread, that would disturb what is done by then.
+        """
         return await asyncio.to_thread(self._transact, work)
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:

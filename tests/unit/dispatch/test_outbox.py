@@ -107,3 +107,15 @@ def test_a_place_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="BULLQ_OUTBOX="):
         check_outbox(tmp_path / "file" / "outbox.db")
+
+
+async def test_many_tasks_may_use_it_at_once(outbox: Outbox) -> None:
+    async def use(number: int) -> None:
+        await outbox.keep(a_job(number))
+        await outbox.take_lease("one", 60)
+        await outbox.leave_lease("one")
+        await outbox.remove([("default", f"job-{number}")])
+
+    await asyncio.gather(*(use(number) for number in range(300)))
+    assert await outbox.depth() == (0, 0)
+    await outbox.aclose()
