@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,13 +111,22 @@ def test_a_place_that_cannot_be_is_told(tmp_path: Path) -> None:
         check_outbox(tmp_path / "file" / "outbox.db")
 
 
-async def test_many_tasks_may_use_it_at_once(outbox: Outbox) -> None:
-    async def use(number: int) -> None:
-        await outbox.keep(a_job(number))
-        await outbox.take_lease("one", 60)
-        await outbox.leave_lease("one")
-        await outbox.remove([("default", f"job-{number}")])
+async def test_no_cursor_leaves_its_thread(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    transact = outbox._transact
 
-    await asyncio.gather(*(use(number) for number in range(300)))
-    assert await outbox.depth() == (0, 0)
+    def watched(work: Callable[[sqlite3.Connection], object]) -> object:
+        given.append(transact(work))
+        return given[-1]
+
+    monkeypatch.setattr(outbox, "_transact", watched)
+    await outbox.keep(a_job(1))
+    await outbox.take_lease("one", 60)
+    await outbox.begin([a_job(1)], "one", maybe=True, sent=True)
+    await outbox.clear_maybe([a_job(1)], "one")
+    await outbox.hold_back(a_job(1), "problem")
+    await outbox.leave_lease("one")
+    await outbox.remove([("default", "job-1")])
+    assert len(given) == 7
+    assert not any(isinstance(one, sqlite3.Cursor) for one in given)
     await outbox.aclose()
