@@ -12,10 +12,13 @@ from bullq import (
     Bullq,
     DispatchInDoubt,
     DispatchUnavailable,
+    QueueSpec,
     Reason,
     Receipt,
+    RemoteJob,
     StoreUnavailable,
 )
+from tests.conftest import AppFactory
 from tests.integration.dispatch.conftest import (
     GATE,
     JOBS,
@@ -290,3 +293,58 @@ async def test_each_fallback_is_one_line_of_facts(
     receipt = await double_it.dispatch(Number(number=1))
     [line] = [record.getMessage() for record in caplog.records if receipt.id in record.getMessage()]
     assert line.startswith("fell back: engine=inngest state=sent reason=no-workers job=handed/")
+
+
+async def test_a_job_of_another_service_stays_on_bullmq(
+    make_site: SiteFactory, prefix: str
+) -> None:
+    site = await make_site()
+    theirs = RemoteJob(queue="theirs", name="refresh", data=Number, result=int)
+    app = Bullq(jobs=[*JOBS, theirs], settings=site.app.settings)
+    receipt = await theirs.dispatch(Number(number=1))
+    assert (receipt.engine, receipt.state, receipt.reason) == ("bullmq", "queued", None)
+    await site.break_redis(Mode.REFUSE)
+    with pytest.raises((StoreUnavailable, DispatchInDoubt)):
+        await theirs.dispatch(Number(number=1))
+    await app.aclose()
+
+
+async def test_code_without_an_event_loop_falls_back_too(make_site: SiteFactory) -> None:
+    await make_site()
+    receipt = await asyncio.to_thread(double_it.dispatch_sync, Number(number=3))
+    assert (receipt.engine, receipt.reason) == ("inngest", Reason.NO_WORKERS)
+    assert await asyncio.to_thread(receipt.result_sync, 5) == 6
+
+
+async def test_a_duplicate_gets_the_receipt_of_the_job_that_stands_for_it(
+    make_site: SiteFactory,
+) -> None:
+    site = await make_site()
+    await site.own.queue(QUEUE).control.pause()
+    first = await double_it.dispatch(Number(number=1), deduplication_id="one")
+    second = await double_it.dispatch(Number(number=2), deduplication_id="one")
+    assert (second.id, second.engine, second.reason) == (first.id, "bullmq", Reason.DUPLICATE)
+
+
+async def test_a_job_dispatched_again_under_its_id_runs_once(make_site: SiteFactory) -> None:
+    site = await make_site()
+    name = "again-" + site.own.settings.prefix
+    first = await double_it.dispatch(Number(number=1), id=name)
+    assert first.engine == "inngest"
+    await site.double.finished(name)
+    async with running_worker(site.own, QUEUE):
+        again = await double_it.dispatch(Number(number=1), id=name)
+        assert (again.engine, again.state) == ("inngest", "sent")
+        assert await again.result(5) == 2
+    assert site.runs(name) == {"inngest": 1}
+
+
+async def test_a_queue_may_have_pickup_confirmed_without_another_engine(
+    make_app: AppFactory,
+) -> None:
+    app = make_app(*JOBS, queues=[QueueSpec(name=QUEUE, confirm=True)])
+    alone = await double_it.dispatch(Number(number=1))
+    assert (alone.engine, alone.state, alone.reason) == ("bullmq", "queued", Reason.NO_WORKERS)
+    async with running_worker(app, QUEUE):
+        begun = await double_it.dispatch(Number(number=1))
+        assert (begun.engine, begun.state) == ("bullmq", "started")
