@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from bullq.store.adding import NewJob
 
 
-_UNCONFIRMED_MS = 3_600_000
+_UNCONFIRMED_MS = 3_600_000  # for a job that nobody waits to see begun
+_NEVER_MS = 10 * 365 * 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,9 @@ class Errand:
 
     @property
     def timeout_ms(self) -> int:
-        """By when the job has to begin, once it is due; long where nobody waits to see it."""
+        """How long after it is due a sweeper gives the job away: never, where it may not."""
+        if not self.terms.fallback:
+            return _NEVER_MS
         return round(self.terms.wait * 1000) if self.terms.confirm else _UNCONFIRMED_MS
 
     @contextlib.contextmanager

@@ -175,6 +175,8 @@ class Handoff:
 
     async def _begun(self, errand: Errand, begun: asyncio.Future[None]) -> Arrival | None:
         """Wait until a worker has begun the job; None where it is to be settled."""
+        if not errand.terms.fallback:
+            errand.lane.decided(errand.id)  # no sweeper has to know of it
         if not errand.terms.confirm:
             return errand.arrived("bullmq", "queued", None)
         with errand.timed("pickup"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +13,14 @@ from bullq import (
     Bullq,
     DispatchInDoubt,
     DispatchUnavailable,
+    Observer,
     QueueSpec,
     Reason,
     Receipt,
     RemoteJob,
     StoreUnavailable,
 )
+from bullq.worker.sweeper import Delivery, Sweeper
 from tests.conftest import AppFactory
 from tests.integration.dispatch.conftest import (
     GATE,
@@ -307,6 +310,28 @@ async def test_a_job_of_another_service_stays_on_bullmq(
     with pytest.raises((StoreUnavailable, DispatchInDoubt)):
         await theirs.dispatch(Number(number=1))
     await app.aclose()
+
+
+async def test_no_sweeper_takes_what_may_not_fall_back(
+    make_site: SiteFactory, tmp_path: Path
+) -> None:
+    site = await make_site(BULLQ_OUTBOX=tmp_path / "outbox.db", BULLQ_PICKUP_TIMEOUT="10ms")
+    receipt = await here_only.dispatch(Number(number=1))
+    other = await double_it.dispatch(Number(number=1), delay=0.05)
+    queue = site.own.queue(QUEUE)
+    sweeper = Sweeper(queue, _accept, Observer())
+    async with asyncio.timeout(5):
+        while await other.status() == "delayed":
+            await sweeper.sweep()
+            await asyncio.sleep(0.02)
+    assert await receipt.status() == "waiting"
+    await here_only.dispatch(Number(number=2))
+    pickups = await queue.store.client().zrange(queue.keys.key("bullq:pickups"), 0, -1)
+    assert receipt.id not in pickups
+
+
+async def _accept(queue: str, parcel: object, now_ms: int) -> Delivery:
+    return Delivery.ACCEPTED
 
 
 async def test_code_without_an_event_loop_falls_back_too(make_site: SiteFactory) -> None:
