@@ -58,7 +58,7 @@ check: install ## format, lint, types, layers, compose.yaml and the quick tests
 	$(BIN)/python -m pytest -q -m "not slow" tests/unit tests/gate
 
 test: install node ## every test, on real servers and with real Node clients
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests.together $(ARGS)
 
 demo: install ## run the example shop: a few hundred jobs on three queues, then a table
 	$(BIN)/python -m examples.shop.demo
