@@ -21,6 +21,13 @@ def sends_add(case: Case, who: int, state: State) -> State | None:
     return put(state, who, me._replace(at="adding", add=True, row=row))
 
 
+def resends_add(case: Case, who: int, state: State) -> State | None:
+    me = state.dispatchers[who]
+    if me.at != "adding" or me.add or not case.variant.resends_add:
+        return None
+    return put(state, who, me._replace(add=True))
+
+
 def gives_up_on_add(case: Case, who: int, state: State) -> State | None:
     me = state.dispatchers[who]
     if me.at != "adding":
@@ -203,6 +210,7 @@ def is_asked_again(case: Case, who: int, state: State) -> State | None:
 
 STEPS = (
     sends_add,
+    resends_add,
     gives_up_on_add,
     sees_pickup,
     sees_that_job_is_scheduled,

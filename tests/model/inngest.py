@@ -66,7 +66,9 @@ def inngest_settles(case: Case, state: State) -> State | None:
     """The first step of a guarded function: the job is run here, or was BullMQ's."""
     if state.inngest != "queued guarded" or not state.due:
         return None
-    settled, answer = redis.settle(case.variant, state)
+    known = (dispatcher.epoch for dispatcher in state.dispatchers)
+    epoch = next((epoch for epoch in known if epoch is not None), None)
+    settled, answer = redis.settle(case.variant, state, epoch)
     if answer != "routed":
         return state._replace(inngest="skipped" if answer == "picked" else "in doubt")
     settled = redis.make_durable(case.variant, settled, "arbiter")

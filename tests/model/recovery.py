@@ -13,7 +13,7 @@ def sweeper_settles(case: Case, state: State) -> State | None:
     variant = case.variant
     if not variant.sweeper or not state.due or not redis.may_be_routed(variant, state.record):
         return None
-    return redis.settle(variant, state)[0]
+    return redis.settle(variant, state, None)[0]
 
 
 def _sent(case: Case, state: State) -> State | None:
@@ -42,7 +42,7 @@ def relay_settles(case: Case, who: int, state: State) -> State | None:
     me, variant = state.dispatchers[who], case.variant
     if me.row != "pending" or me.at not in ENDED or not state.due:
         return None
-    settled, answer = redis.settle(variant, state)
+    settled, answer = redis.settle(variant, state, me.epoch)
     settled = redis.make_durable(variant, settled, "arbiter")
     row: Row = "cleared"
     if answer == "lost":

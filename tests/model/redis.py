@@ -46,8 +46,11 @@ def may_be_routed(variant: Variant, record: Record) -> bool:
     return waits and not (record.claims and variant.asks_for_claims)
 
 
-def settle(variant: Variant, state: State) -> tuple[State, Answer]:
-    """Decide which engine runs the job; asking again gives the same answer."""
+def settle(variant: Variant, state: State, epoch: int | None) -> tuple[State, Answer]:
+    """Decide which engine runs the job; asking again gives the same answer.
+
+    With the *epoch* that the asker knows, an absent job of another epoch is lost.
+    """
     if variant.settle_by == "job.remove":
         return _remove(state)
     record = state.record
@@ -57,7 +60,7 @@ def settle(variant: Variant, state: State) -> tuple[State, Answer]:
         return _route(variant, state), "routed"
     if is_picked(record):
         return state, "picked"
-    if variant.epoch and state.wiped:
+    if epoch is not None and epoch != state.wiped:
         return state, "lost"
     return _route(variant, state), "routed"
 

@@ -84,7 +84,8 @@ class Graph:
     """The states that a case can come to, by number, and how."""
 
     def __init__(self, case: Case, faults: FaultSet) -> None:
-        dispatchers = (Dispatcher(),) * (2 if case.resends else 1)
+        epoch = 0 if case.variant.epoch == "remembered" else None
+        dispatchers = (Dispatcher(epoch=epoch),) * (2 if case.resends else 1)
         self._case = case
         self._states = [State(dispatchers, faults.faults, due=not case.delayed)]
         self._came: list[tuple[int, str] | None] = [None]

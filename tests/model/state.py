@@ -50,6 +50,7 @@ class Dispatcher(NamedTuple):
     event: Event = ""
     row: Row = ""
     accepted: bool = False  # dispatch() returned
+    epoch: int | None = None  # as the dispatcher knows it; after a loss of data it is another one
 
 
 class Faults(NamedTuple):

@@ -72,7 +72,7 @@ ABLATIONS = (
         faults.EMPTY,
         "LOST raised",
     ),
-    Trial("no epoch", replace(STRICT, epoch=False), faults.EMPTY, "X2"),
+    Trial("no epoch", replace(STRICT, epoch=""), faults.EMPTY, "X2"),
     Trial(
         "settle does not ask for claims",
         replace(STRICT, asks_for_claims=False),
@@ -82,9 +82,10 @@ ABLATIONS = (
     Trial("journal", replace(STRICT, journal=True), faults.EMPTY, "X2 raised"),
 )
 
+_RESENDING = replace(STRICT, resends_add=True)
 _OUR_MEMORY = replace(CHOSEN, remembers=True)
 _STRICT_MEMORY = replace(STRICT, remembers=True)
-_NO_ROW = replace(EVIDENCE, epoch=True)
+_NO_ROW = replace(EVIDENCE, epoch="remembered")
 
 DELAYED = (
     Trial("no fault", CHOSEN, faults.SLOW, "ok", delayed=True),
@@ -121,12 +122,33 @@ TWO_DISPATCHERS = (
     Trial("Redis empty, strict", STRICT, faults.EMPTY_RESENT, "raised", resends=True),
     Trial(
         "the same, and a refused add is sent unsettled",
-        replace(STRICT, settles_refused=False),
+        replace(STRICT, when_refused="send"),
         faults.EMPTY_RESENT,
         "X2 raised",
         resends=True,
     ),
     Trial("random event id", replace(CHOSEN, event_id=False), faults.SLOW, "I2", resends=True),
+)
+DATA_LOSS = (
+    Trial(
+        "the epoch of the add's answer only",
+        replace(STRICT, epoch="answered"),
+        faults.EMPTY,
+        "X2 raised",
+    ),
+    Trial("an add is sent once more", _RESENDING, faults.EMPTY, "raised"),
+    Trial(
+        "the same, and added anew where it is refused",
+        replace(_RESENDING, when_refused="add"),
+        faults.EMPTY,
+        "X2 B2 raised",
+    ),
+    Trial(
+        "an add that was never sent before is added anew",
+        replace(STRICT, when_refused="add"),
+        faults.EMPTY,
+        "raised",
+    ),
 )
 INNGEST_AWAY = (
     Trial("a row on disk", replace(_NO_ROW, inngest_away="outbox"), faults.BOTH_AWAY, "ok"),
@@ -148,5 +170,6 @@ EXTENSIONS = {
     "delayed jobs": DELAYED,
     "records trimmed": TRIMMED,
     "two dispatchers with one id": TWO_DISPATCHERS,
+    "Redis loses all data": DATA_LOSS,
     "Inngest away": INNGEST_AWAY,
 }

@@ -16,6 +16,8 @@ class Variant:
     """What the dispatcher does that does not know whether BullMQ runs the job."""
     settle_by: Literal["script", "job.remove"] = "script"
     """Who takes a job from BullMQ: a script that asks if it was ever claimed, or job.remove()."""
+    resends_add: bool = False
+    """An add whose answer was lost is sent once more, under its id."""
     asks_for_claims: bool = True
     """settle leaves a job that is back in wait, but was claimed before."""
     tombstone: bool = False
@@ -49,10 +51,11 @@ class Variant:
     """A worker refuses a job that was never claimed and whose deadline has passed."""
     barrier: frozenset[Literal["arbiter", "worker"]] = field(default=frozenset())
     """Who acts on a write only once it can no longer be lost."""
-    epoch: bool = False
-    """A loss of all data is noticed: settling an absent job then answers 'lost'."""
-    settles_refused: bool = True
-    """An add that is refused for its epoch is settled; False: its event is sent."""
+    epoch: Literal["", "answered", "remembered"] = ""
+    """Which epoch a settle names, so that an absent job is 'lost' where the queue's is another one:
+    none, that of the answer to this job's add, or the one that the dispatcher has known before."""
+    when_refused: Literal["settle", "send", "add"] = "settle"
+    """What becomes of an add that is refused because its epoch is over."""
     remembers: bool = False
     """Redis knows the ids it has had, also when a job's record has been trimmed."""
 

@@ -22,12 +22,12 @@ OUTBOX = replace(EVIDENCE, outbox="disk")
 ARBITERS_BARRIER = replace(OUTBOX, barrier=frozenset({"arbiter"}))
 STRICT_CLAIM = replace(OUTBOX, barrier=frozenset({"arbiter", "worker"}), started=True)
 RUNS_MISSING = replace(STRICT_CLAIM, runs_missing=True)
-STRICT = replace(RUNS_MISSING, epoch=True)
+STRICT = replace(RUNS_MISSING, epoch="remembered")
 JOURNAL = replace(STRICT, journal=True)
 FENCE = replace(RUN_ANYWAY, started=True, fence=True)
 GRANT = replace(TOMBSTONE, grant=True, started=True, outbox="disk")
 GRANT_FOREIGN = replace(GRANT, started=False)
-CHOSEN = replace(OUTBOX, epoch=True)
+CHOSEN = replace(OUTBOX, epoch="remembered")
 
 VARIANTS = {
     "0 plain BullMQ: add, return": PLAIN,
