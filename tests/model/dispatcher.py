@@ -175,6 +175,8 @@ def returns(case: Case, who: int, state: State) -> State | None:
         row = "cleared"
     if case.variant.journal and record.place != "finished" and not state.inngest:
         row = "watched"
+    if case.variant.forgets and is_picked(record):
+        state = state._replace(record=record._replace(known=""))
     return put(state, who, me._replace(at="done", accepted=True, row=row))
 
 

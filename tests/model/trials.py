@@ -111,6 +111,13 @@ TRIMMED = (
     Trial("ids remembered, late messages", _OUR_MEMORY, faults.LATE, "ok", trims=True),
     Trial("ids remembered, a crash", _OUR_MEMORY, faults.CRASH, "ok", trims=True),
     Trial("ids remembered, cut off", _OUR_MEMORY, faults.CUT, "ok", trims=True),
+    Trial(
+        "ids forgotten once begun, one dispatcher",
+        replace(_OUR_MEMORY, forgets=True),
+        faults.LATE,
+        "ok",
+        trims=True,
+    ),
     Trial("a lost write, strict", _STRICT_MEMORY, faults.LOST_WRITE, "ok", trims=True),
     Trial("Redis empty, strict", _STRICT_MEMORY, faults.EMPTY, "raised", trims=True),
 )
@@ -118,6 +125,14 @@ TWO_DISPATCHERS = (
     Trial("no fault", CHOSEN, faults.SLOW, "ok", resends=True),
     Trial("late messages", CHOSEN, faults.LATE, "ok", resends=True),
     Trial("records are trimmed", _OUR_MEMORY, faults.SLOW, "ok", resends=True, trims=True),
+    Trial(
+        "the same, and ids are forgotten once begun",
+        replace(_OUR_MEMORY, forgets=True),
+        faults.SLOW,
+        "X2 B2",
+        resends=True,
+        trims=True,
+    ),
     Trial("a lost write, strict", STRICT, faults.LOST_WRITE_KILL, "ok", resends=True),
     Trial("Redis empty, strict", STRICT, faults.EMPTY_RESENT, "raised", resends=True),
     Trial(

@@ -58,6 +58,8 @@ class Variant:
     """What becomes of an add that is refused because its epoch is over."""
     remembers: bool = False
     """Redis knows the ids it has had, also when a job's record has been trimmed."""
+    forgets: bool = False
+    """It need not any more as soon as a dispatcher has seen the job begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
