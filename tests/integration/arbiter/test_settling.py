@@ -133,6 +133,31 @@ async def test_a_lost_lock_or_a_job_retried_by_hand_changes_nothing(bench: Bench
     assert (await bench.settle("a")).verdict is PICKED
 
 
+@pytest.mark.parametrize("field", ["ats", "processedOn", "finishedOn"])
+async def test_each_trace_that_a_worker_leaves_is_evidence(bench: Bench, field: str) -> None:
+    await bench.add("a")
+    await bench.client.hset(bench.keys.job("a"), field, 1)
+    assert (await bench.settle("a")).verdict is PICKED
+
+
+async def test_a_lock_is_evidence(bench: Bench) -> None:
+    await bench.add("a")
+    await bench.client.set(f"{bench.keys.job('a')}:lock", "token")
+    assert (await bench.settle("a")).verdict is PICKED
+    assert await bench.client.lrange(bench.keys.key("wait"), 0, -1) == ["a"]
+
+
+async def test_what_was_seen_picked_once_is_never_taken_for_a_job_that_did_not_come(
+    bench: Bench,
+) -> None:
+    adds = AddScript(bench.store.pipelined(), bench.keys)
+    await adds.add_jobs([NewJob(JobKind("job", {}), "a", "{}")])
+    await bench.claim()
+    assert (await bench.settle("a")).verdict is PICKED
+    await bench.client.delete(bench.keys.job("a"), bench.keys.key("active"))
+    assert (await bench.settle("a")).verdict is GONE
+
+
 async def test_a_job_that_a_foreign_worker_removed_is_gone(bench: Bench) -> None:
     await bench.add("a")
     await bench.client.delete(bench.keys.job("a"), bench.keys.key("wait"))
