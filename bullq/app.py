@@ -29,20 +29,21 @@ from bullq.queues.spec import QueueSpec
 from bullq.queues.timetable import Timetable
 from bullq.settings import Settings, load_settings
 from bullq.store.connection import Store
+from bullq.telemetry.hooks import Observer
 from bullq.worker.heartbeat import Heartbeat
 from bullq.worker.recurring import declared_schedule
-from bullq.worker.sweeper import Delivery, sweeping
+from bullq.worker.sweeper import Delivery, Sweeper, sweeping
 from bullq.worker.worker import Worker
 
 if TYPE_CHECKING:
     from bullq.dispatch.handoffs import Handoffs
+    from bullq.dispatch.reconcile import Reconciliation
     from bullq.engines.inngest.events import EventSender
     from bullq.engines.inngest.functions import InngestFunctions
     from bullq.jobs.job import Job
     from bullq.queues.queue import JobQueue
     from bullq.store.arbiter import Parcel
     from bullq.store.embedded import EmbeddedServer
-    from bullq.telemetry.hooks import Observer
     from bullq.telemetry.otel import OpenTelemetry
 
 _FLUSH_MS = 1_500  # for spans and metrics, at the end
@@ -281,6 +282,20 @@ class Bullq:
         queues = [self.queue(name) for name in self.own_queues]
         async with sweeping(queues, self._deliver, observer):
             yield
+
+    def reconciliation(self) -> Reconciliation:
+        """Give what settles, on the running event loop, what an outage has left in doubt."""
+        from bullq.dispatch.reconcile import Reconciliation  # noqa: PLC0415 - rarely needed
+
+        async def sweep(queue: JobQueue) -> bool:
+            return await Sweeper(queue, self._deliver, self._observer or Observer()).sweep()
+
+        return Reconciliation(
+            map(self.queue, self.queues.names),
+            self.handoffs.outbox,
+            self.handoffs.relay(),
+            sweep if self._can_fall_back else None,
+        )
 
     async def _deliver(self, queue: str, parcel: Parcel, now_ms: int) -> Delivery:
         """Send the event of a job that no worker has begun, as a sweeper asks."""

@@ -20,6 +20,7 @@ from bullq_cli import (
     output,
     queue_actions,
     queues,
+    reconcile,
     serve,
     types,
     worker,
@@ -42,6 +43,7 @@ app.command()(dev.dev)
 app.command()(doctor.doctor)
 app.command()(dashboard)
 app.command()(serve.serve)
+app.command()(reconcile.reconcile)
 app.command()(types.types)
 app.command()(new.new)
 app.command()(bench)

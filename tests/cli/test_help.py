@@ -61,6 +61,7 @@ def test_all_commands_are_there() -> None:
         "bullq queues rescue",
         "bullq queues resume",
         "bullq queues retry",
+        "bullq reconcile",
         "bullq serve",
         "bullq types",
         "bullq worker",

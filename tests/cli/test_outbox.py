@@ -93,3 +93,22 @@ def test_an_application_without_an_outbox_is_told_how_to_have_one(command: Comma
     code, _, said = command("outbox", "ls")
     assert code == 2
     assert "BULLQ_OUTBOX names its file" in said
+
+
+def test_reconciling_tells_what_is_in_doubt_and_settles_it(
+    command: Command, box: Path, valkey: RedisServer
+) -> None:
+    environment = {"BULLQ_OUTBOX": str(box)}
+    assert command("reconcile", REDIS_URL=valkey.url, **environment)[:2] == (
+        0,
+        "nothing is in doubt\n",
+    )
+    command("dispatch", "hello", REDIS_URL="redis://127.0.0.1:1")
+    code, told, _ = command("reconcile", "--dry-run", "--json", REDIS_URL=valkey.url)
+    [finding] = json.loads(told)
+    assert (code, finding["what"], finding["settled"]) == (0, "no engine has it", False)
+    asyncio.run(_hold_back(box, "who knows"))
+    code, told, said = command("reconcile")
+    assert code == 1
+    assert "who knows" in told
+    assert "1 jobs are still in doubt" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,42 @@ async def test_the_order_of_a_queue_is_kept(make_site: SiteFactory, outbox: Outb
         assert list(reversed(waiting)) == [one.id for one in receipts]
         await queue.control.drain()
         GATE.opened.set()
+
+
+async def test_reconciling_settles_what_can_be_known_and_tells_the_rest(
+    make_site: SiteFactory, outbox: Outbox
+) -> None:
+    site = await make_site(registered=False, BULLQ_OUTBOX=outbox.path)
+    async with running_worker(site.own, QUEUE):
+        begun = await double_it.dispatch(Number(number=1))
+        assert await begun.result(5) == 2
+    await site.break_redis(Mode.REFUSE)
+    fresh = await double_it.dispatch(Number(number=2))
+    await site.app.handoffs.aclose()
+    [kept] = await outbox.jobs()
+    lost = replace(kept, id="lost", epoch="before", sent=True)
+    for job in (replace(kept, id=begun.id, sent=True), lost):
+        await outbox.keep(job)
+        await outbox.hold_back(job, "nobody can know whether it ran")
+    await site.break_redis(Mode.PASS)
+    reconciliation = site.app.reconciliation()
+    expected = {
+        fresh.id: "no engine has it",
+        begun.id: "a worker has begun it",
+        "lost": "nobody can know whether it ran",
+    }
+    seen = await reconciliation.look()
+    assert {one.id: one.what for one in seen} == expected
+    assert not any(one.settled for one in seen)
+    assert (await outbox.depth())[0] == 3
+    settled = await reconciliation.settle()
+    assert {one.id: one.settled for one in settled} == {
+        fresh.id: True,
+        begun.id: True,
+        "lost": False,
+    }
+    assert [job.id for job in await outbox.jobs()] == ["lost"]
+    async with running_worker(site.own, QUEUE):
+        assert await fresh.result(5) == 4
+    assert site.runs(fresh.id) == site.runs(begun.id) == {"bullmq": 1}
+    await outbox.aclose()
