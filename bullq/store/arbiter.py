@@ -127,8 +127,9 @@ class Arbiter:
         """Add jobs in order, and note by when they have to begin (lua/addConfirmed-12.lua).
 
         *epoch* is the queue's as it was learnt before, None where it is not known. *seen* are ids
-        whose fate the dispatcher knows for good, with no event or outbox row of theirs under way:
-        nothing of them has to be remembered any more.
+        whose fate the dispatcher knows for good: nothing of them is remembered any more. An id
+        is not to be among them while anything of it may be under way: an add that was not
+        answered, an event, a row of an outbox.
         """
         arguments = self._add_arguments(jobs, confirmation, epoch, seen)
         return read_adds(jobs, await self._add(*arguments))
