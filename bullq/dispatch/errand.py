@@ -132,7 +132,7 @@ class Errand:
             may_leave=terms.fallback,
             maybe=self.maybe,
             known=self.known,
-            sent=self.sent_maybe,
+            sent=self.sent_maybe or self.routed,
         )
 
     @property
@@ -141,6 +141,14 @@ class Errand:
         if not self.terms.fallback:
             return _NEVER_MS
         return round(self.terms.wait * 1000) if self.terms.confirm else _UNCONFIRMED_MS
+
+    def decided(self) -> None:
+        """Have the queue forget the job in time: it has begun, and no request of it is under way.
+
+        One whose answer was lost may be: it must find the job remembered, should it come late.
+        """
+        if not self.maybe:
+            self.lane.decided(self.id)
 
     @contextlib.contextmanager
     def timed(self, step: str) -> Iterator[None]:

@@ -133,14 +133,19 @@ class Handoff:
     async def _added(self, errand: Errand) -> Arrival | None:
         """Put the job on its queue; a lost answer is asked for once more, which is harmless."""
         with errand.timed("add"):
-            if await self._add(errand) or not errand.maybe or _is_silent(errand):
-                return self._admitted(errand)
-            await self._add(errand)
+            answered = await self._add(errand)
+            if not answered and errand.maybe and not _is_silent(errand):
+                await self._add(errand)
+        if errand.admitted is not None and errand.admitted.added is None:
+            return await self._lost(errand)
         return self._admitted(errand)
 
     async def _add(self, errand: Errand) -> bool:
         """Add once; tell whether that was answered."""
-        to_add = ToAdd(errand.new, errand.timeout_ms, errand.terms.pickup)
+        since = errand.epoch if errand.maybe else None
+        if since is None:
+            errand.epoch = errand.lane.epoch  # whatever comes of it, it was sent in this one
+        to_add = ToAdd(errand.new, errand.timeout_ms, errand.terms.pickup, since)
         try:
             errand.admitted = await _within(errand.question, errand.lane.add(to_add))
         except StoreUnavailable as error:
@@ -159,7 +164,7 @@ class Handoff:
 
     def _admitted(self, errand: Errand) -> Arrival | None:
         """See what an answered add means; None where the job is to be waited for, or is not on."""
-        if errand.admitted is None:
+        if errand.admitted is None or errand.admitted.added is None:
             return None
         outcome, detail = errand.admitted.added
         if outcome is Adding.REFUSED:
@@ -176,7 +181,7 @@ class Handoff:
     async def _begun(self, errand: Errand, begun: asyncio.Future[None]) -> Arrival | None:
         """Wait until a worker has begun the job; None where it is to be settled."""
         if not errand.terms.fallback:
-            errand.lane.decided(errand.id)  # no sweeper has to know of it
+            errand.decided()  # no sweeper has to know of it
         if not errand.terms.confirm:
             return errand.arrived("bullmq", "queued", None)
         with errand.timed("pickup"):
@@ -190,7 +195,7 @@ class Handoff:
             errand.reason = judgement.reason
             return None
         if judgement.state == "started":
-            errand.lane.decided(errand.id)
+            errand.decided()
         return errand.arrived("bullmq", judgement.state, judgement.reason)
 
     async def _waited(self, errand: Errand, begun: asyncio.Future[None]) -> Judgement:
@@ -258,7 +263,7 @@ class Handoff:
                     return errand.arrived("inngest", "sent", errand.reason)
                 return None
             case Verdict.PICKED | Verdict.GONE:
-                errand.lane.decided(errand.id)
+                errand.decided()
                 return errand.arrived("bullmq", "started", None)
             case Verdict.PARENT | Verdict.SCHEDULE:
                 return errand.arrived("bullmq", "queued", None)
@@ -274,7 +279,7 @@ class Handoff:
             return errand.arrived("bullmq", "dropped", errand.reason)
         if errand.terms.on_data_loss == "raise" or errand.rerun:
             raise self._in_doubt(errand, Reason.DATA_LOST.sentence)
-        errand.rerun, errand.known, errand.admitted = True, False, None
+        errand.rerun, errand.known, errand.maybe, errand.admitted = True, False, False, None
         return await self._by_bullmq(errand)
 
     # --- elsewhere
@@ -291,7 +296,8 @@ class Handoff:
                 return errand.arrived("inngest", "sent", errand.reason)
         elif errand.terms.fallback and self._fallback is not None:
             refused = self._fallback.why_not or "Inngest takes no event of its size"
-        if errand.routed:  # on record in Redis: a sweeper sends the event as soon as that goes
+        if errand.routed and self._outbox is None:
+            # It is on record in Redis: a sweeper sends the event as soon as that goes.
             return errand.arrived("outbox", "kept", errand.reason)
         return await self._kept(errand, refused)
 

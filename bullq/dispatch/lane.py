@@ -38,17 +38,25 @@ _NONE_LASTS = 0.05  # the same of a count of none, on which jobs leave BullMQ
 
 
 class ToAdd(NamedTuple):
-    """A job, and by when it has to begin."""
+    """A job, and by when it has to begin.
+
+    *since* is the queue's epoch as it was known when the job was sent for the first time, None
+    where this is the first time.
+    """
 
     job: NewJob
     timeout_ms: int
     pickup: Pickup
+    since: str | None = None
 
 
 class Admitted(NamedTuple):
-    """How an add ended, and the queue's epoch at that time."""
+    """How an add ended, and the queue's epoch at that time.
 
-    added: Added
+    *added* is None where data was lost since the job was sent for the first time: it may have run.
+    """
+
+    added: Added | None
     epoch: str
 
 
@@ -68,7 +76,8 @@ class Lane:
         self._adds = Together(self._add, most=_MOST_ADDED, name=name)
         self._looks = Together(self._look, most=_MOST_LOOKED_AT, name=name)
         self._settlements = Together(self._settle, most=_MOST_SETTLED, name=name)
-        self._epoch: str | None = None
+        self.epoch = ""
+        """The queue's epoch as it was heard last; empty before that."""
         self._seen: deque[str] = deque(maxlen=10_000)
         self._live: tuple[float, int | None] = (0.0, None)
         self._counting: asyncio.Task[int | None] | None = None
@@ -108,25 +117,30 @@ class Lane:
 
     async def _add(self, jobs: Sequence[ToAdd]) -> list[Admitted]:
         admitted: list[Admitted] = []
-        for (timeout_ms, pickup), group in groupby(jobs, key=lambda one: one[1:]):
+        for (timeout_ms, pickup, since), group in groupby(jobs, key=lambda one: one[1:]):
             new = [one.job for one in group]
             confirmation = Confirmation(self.dispatcher, timeout_ms, pickup)
-            admitted += await self._add_alike(new, confirmation)
+            admitted += await self._add_alike(new, confirmation, since)
         if not self._introduced:
             self._introduced = True
             self._introduce()
         return admitted
 
-    async def _add_alike(self, jobs: list[NewJob], confirmation: Confirmation) -> list[Admitted]:
+    async def _add_alike(
+        self, jobs: list[NewJob], confirmation: Confirmation, since: str | None
+    ) -> list[Admitted]:
+        epoch = self.epoch if since is None else since
         seen = [self._seen.popleft() for _ in range(min(len(self._seen), _MOST_SEEN))]
         with self._store.errors():
             done = await self._arbiter.add_confirmed(
-                jobs, confirmation, epoch=self._epoch, seen=seen
+                jobs, confirmation, epoch=epoch or None, seen=seen
             )
-            if done.added is None:
+            if done.added is None and since is None:
                 # Data was lost since. These jobs were not in it: nothing of them was ever sent.
                 done = await self._arbiter.add_confirmed(jobs, confirmation, epoch=done.epoch)
-        self._epoch = done.epoch
+        self.epoch = done.epoch
+        if done.added is None and since is not None:
+            return [Admitted(None, done.epoch)] * len(jobs)
         if done.added is None:
             raise StoreUnavailable(
                 f"Redis at {self._store.address} loses its data again and again: nothing was added"

@@ -8,6 +8,7 @@ import logging
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby, takewhile
 from typing import TYPE_CHECKING
 
@@ -124,14 +125,16 @@ class Relay:
 
     async def _added(self, queue: JobQueue, jobs: list[Kept]) -> list[Kept]:
         """Put jobs of which no event was sent on their queue."""
-        terms, group = next(groupby(jobs, key=_confirmation))
+        (terms, since), group = next(groupby(jobs, key=_adding))
         batch = list(group)
         await self._outbox.begin(batch, self._holder, maybe=True, sent=False)
         arbiter = Arbiter(queue.store.pipelined(), queue.keys)
         with queue.store.errors():
-            answer = await arbiter.add_confirmed([_new(job) for job in batch], terms)
+            answer = await arbiter.add_confirmed([_new(job) for job in batch], terms, epoch=since)
+        if answer.added is None:
+            return await self._lost(queue, batch)
         done: list[Kept] = []
-        for job, added in zip(batch, answer.added or (), strict=True):
+        for job, added in zip(batch, answer.added, strict=True):
             if added.outcome is Adding.REFUSED:
                 await self._outbox.hold_back(job, f"BullMQ refuses it: {added.detail}")
             elif added.outcome is Adding.ROUTED:
@@ -163,11 +166,23 @@ class Relay:
             return settled.parcel is None or await self._send_routed(queue, arbiter, job)
         if verdict in _ON_BULLMQ:
             return True
-        if verdict is not Verdict.ERROR and job.on_data_loss != "raise":
-            return job.on_data_loss == "drop" or bool(await self._added(queue, [job]))
-        why = settled.error or "Redis lost data: nobody can know whether it ran"
-        await self._outbox.hold_back(job, why)
+        if verdict is not Verdict.ERROR:
+            return bool(await self._lost(queue, [job]))
+        await self._outbox.hold_back(job, settled.error)
         return False
+
+    async def _lost(self, queue: JobQueue, jobs: list[Kept]) -> list[Kept]:
+        """Do what jobs' terms say where Redis lost data: they may have run."""
+        done: list[Kept] = []
+        for job in jobs:
+            if job.on_data_loss == "drop":
+                done.append(job)
+            elif job.on_data_loss == "rerun":
+                done += await self._added(queue, [replace(job, maybe=False)])
+            else:
+                why = "Redis lost data: nobody can know whether it ran"
+                await self._outbox.hold_back(job, why)
+        return done
 
     async def _send_routed(self, queue: JobQueue, arbiter: Arbiter, job: Kept) -> bool:
         """Send the event of a job that BullMQ has not got and cannot get any more."""
@@ -222,8 +237,10 @@ class Relay:
         return [job for job, _ in accepted]
 
 
-def _confirmation(job: Kept) -> Confirmation:
-    return Confirmation(job.dispatcher, job.timeout_ms, Pickup(job.pickup))
+def _adding(job: Kept) -> tuple[Confirmation, str | None]:
+    """Give the terms of an add, and in which epoch it was made before, None where it was not."""
+    terms = Confirmation(job.dispatcher, job.timeout_ms, Pickup(job.pickup))
+    return terms, job.epoch or None if job.maybe else None
 
 
 def _new(job: Kept) -> NewJob:

@@ -373,3 +373,49 @@ async def test_a_queue_may_have_pickup_confirmed_without_another_engine(
     async with running_worker(app, QUEUE):
         begun = await double_it.dispatch(Number(number=1))
         assert (begun.engine, begun.state) == ("bullmq", "started")
+
+
+async def test_an_add_is_not_made_again_in_a_redis_that_has_lost_its_data(
+    make_site: SiteFactory, own_server: RedisServer
+) -> None:
+    site = await make_site(server=own_server)
+    async with running_worker(site.own, QUEUE):
+        await double_it.dispatch(Number(number=0))
+        caught = site.proxy.catch(b"wiped")
+        dispatching = asyncio.create_task(double_it.dispatch(Number(number=1), id="wiped"))
+        async with asyncio.timeout(5):
+            await caught.answered.wait()
+        await _ran(site, "wiped")
+        await site.own.store.client().flushall()
+        caught.cut()
+        with pytest.raises(DispatchInDoubt, match="has lost data"):
+            await dispatching
+    assert site.runs("wiped") == {"bullmq": 1}
+
+
+async def test_a_guarded_event_is_not_run_where_nobody_can_know(
+    make_site: SiteFactory, own_server: RedisServer
+) -> None:
+    site = await make_site(server=own_server, BULLQ_REDIS_TIMEOUT="150ms")
+    async with running_worker(site.own, QUEUE):
+        await double_it.dispatch(Number(number=0))
+        silenced = site.proxy.catch(b"forgotten")
+        site.double.delay = 0.3  # the event comes after the data is lost
+        dispatching = asyncio.create_task(double_it.dispatch(Number(number=1), id="forgotten"))
+        async with asyncio.timeout(5):
+            await silenced.answered.wait()
+        await _ran(site, "forgotten")
+        await site.own.store.client().flushall()
+        receipt = await dispatching
+        silenced.let_go()
+        assert (receipt.engine, receipt.reason) == ("inngest", Reason.REDIS_SILENT)
+        run = await site.double.finished("forgotten")
+        assert run.status == "Failed"
+        assert "nobody can know" in run.output["message"]
+    assert site.runs("forgotten") == {"bullmq": 1}
+
+
+async def _ran(site: Site, job_id: str) -> None:
+    async with asyncio.timeout(5):
+        while not site.runs(job_id):  # noqa: ASYNC110 - the job tells nobody but its counter
+            await asyncio.sleep(0.005)
