@@ -64,6 +64,8 @@ class Errand:
     """An event was sent, and nobody knows what came of it."""
     routed: bool = False
     """The arbiter has given it to the other engine, and remembers it until its event is sent."""
+    insists: bool = False
+    """Nobody else takes it: Redis is asked, whatever the breaker says."""
     rerun: bool = False
     """It was lost with other data, and is sent anew."""
     epoch: str = ""

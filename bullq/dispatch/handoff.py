@@ -107,8 +107,8 @@ class Handoff:
         if is_switched_off(self._use_bullmq, errand.job, errand.lane.queue.spec):
             errand.reason = Reason.SWITCHED_OFF
             return None
-        closed = not errand.terms.fallback or self._breaker.lets_pass()
-        if not closed and await self._can_fall_back(errand):
+        insists = errand.insists or not errand.terms.fallback
+        if not (insists or self._breaker.lets_pass()) and await self._can_fall_back(errand):
             errand.reason = Reason.BREAKER_OPEN
             return None
         begun = self._pickups.expect(errand.job.queue, errand.id)
@@ -304,7 +304,7 @@ class Handoff:
     async def _kept(self, errand: Errand, refused: str) -> Arrival:
         """Write the job down until an engine can take it."""
         if self._outbox is None:
-            raise self._nowhere(errand, refused)
+            return await self._tried_after_all(errand, refused)
         try:
             with errand.timed("outbox"):
                 await self._outbox.keep(errand.kept())
@@ -312,6 +312,13 @@ class Handoff:
             raise self._nowhere(errand, f"{refused}; its outbox fails, too: {error}") from error
         self._when_kept()
         return errand.arrived("outbox", "kept", errand.reason)
+
+    async def _tried_after_all(self, errand: Errand, refused: str) -> Arrival:
+        """Ask a Redis that was to be spared, as nobody else takes the job."""
+        if errand.reason is not Reason.BREAKER_OPEN or errand.sent_maybe:
+            raise self._nowhere(errand, refused)
+        errand.insists = True
+        return await self._by_bullmq(errand) or await self._elsewhere(errand)
 
     async def _sent(self, errand: Errand) -> str:
         """Send the job's event; give why it was not accepted, or nothing."""

@@ -419,3 +419,16 @@ async def _ran(site: Site, job_id: str) -> None:
     async with asyncio.timeout(5):
         while not site.runs(job_id):  # noqa: ASYNC110 - the job tells nobody but its counter
             await asyncio.sleep(0.005)
+
+
+async def test_a_redis_that_is_spared_is_asked_where_inngest_refuses(
+    make_site: SiteFactory,
+) -> None:
+    site = await make_site(BULLQ_FALLBACK_RATE=1)  # two at once
+    await site.break_redis(Mode.REFUSE)
+    assert [(await double_it.dispatch(Number(number=1))).engine for _ in range(2)] == [
+        "inngest"
+    ] * 2
+    await site.break_redis(Mode.PASS)
+    async with running_worker(site.own, QUEUE):
+        assert (await double_it.dispatch(Number(number=1))).engine == "bullmq"
