@@ -79,10 +79,10 @@ class Relay:
 
     async def flush(self) -> tuple[int, int]:
         """Deliver what can be now; give how many jobs were, and how many could be but were not."""
-        if not await self._outbox.take_lease(self._holder, _LEASE):
-            return 0, 1
         delivered = left = 0
         try:
+            if not await self._outbox.take_lease(self._holder, _LEASE):
+                return 0, 1
             for queue in await self._outbox.queues():
                 done, rest = await self._flush_queue(queue)
                 delivered, left = delivered + done, left + rest
