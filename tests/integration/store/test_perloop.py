@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from bullq import Bullq, job
 from bullq.jobs.dispatching import bind_dispatcher
+from bullq.jobs.flow import bind_flows
 from bullq.settings import Settings
 from tests.support.servers import RedisServer
 
@@ -29,7 +30,8 @@ async def count(data: Number) -> None:
 def test_connections_of_ended_event_loops_are_let_go(
     own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bullq.jobs.dispatching._source", None)  # to be put back, without our app
+    for port in ("dispatching", "flow"):  # to be put back, without our app
+        monkeypatch.setattr(f"bullq.jobs.{port}._source", None)
     app = Bullq(jobs=[count], settings=Settings(REDIS_URL=own_server.url))
     most = 0
     with redis.Redis.from_url(own_server.url) as client:
@@ -40,6 +42,7 @@ def test_connections_of_ended_event_loops_are_let_go(
         assert client.llen("bull:default:wait") == 20
     asyncio.run(app.aclose())
     bind_dispatcher(None)
+    bind_flows(None)
     del app
     gc.collect()  # here, where the warnings of what is let go are expected
     assert most <= 1 + 2 * 2  # ours, and those of the loop that has ended and the one before it
