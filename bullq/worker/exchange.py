@@ -102,10 +102,10 @@ class Exchange:
         self._pending.append((settlement, report))
         if frees_slot:
             self._running -= 1
-        if self._running:
+        if self._running and len(self._pending) < self._most:
             self._soon()
         else:
-            self._exchange()  # nothing runs that could end in the same turn
+            self._exchange()  # nothing else can go with it
 
     def free_slot(self) -> None:
         """Note that a job ended of which there is nothing to record."""
