@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 MOST_PER_CALL = 50
 """Jobs settled, and jobs claimed, in one call at most: it holds Redis for about 2 ms."""
 
-MOST_CALLS = 2
-"""Calls under way at most: while Redis serves one, jobs of the other run."""
+_FEWEST_CALLS, _MOST_CALLS, _FEWEST_PER_CALL = 2, 4, 5
+"""Slots are shared among so many calls: while Redis serves one, the jobs of others run.
+
+More and smaller calls let jobs begin sooner, fewer and larger ones cost less.
+"""
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 0.5  # seconds between attempts while Redis does not serve
 
@@ -59,7 +62,9 @@ class Exchange:
         self._queue = queue
         self._scripts = scripts
         self._concurrency = concurrency
-        self._most = min(MOST_PER_CALL, -(-concurrency // MOST_CALLS))
+        calls = min(max(concurrency // _FEWEST_PER_CALL, _FEWEST_CALLS), _MOST_CALLS)
+        self._most_calls = calls
+        self._most = min(MOST_PER_CALL, -(-concurrency // calls))
         self._on_claimed = on_claimed
         self._on_answered = on_answered
         self._health = health
@@ -166,7 +171,7 @@ class Exchange:
         self._is_due = False
         if self._ended is None or self._ended.done():
             return
-        while len(self._calls) < MOST_CALLS and self._is_worth_a_call():
+        while len(self._calls) < self._most_calls and self._is_worth_a_call():
             self._begin()
 
     def _is_worth_a_call(self) -> bool:
