@@ -73,7 +73,7 @@ def _root(
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run one command and give its exit code."""
+    """Run one command and give its exit code; None: the process's own, which may end here."""
     words = sys.argv[1:] if arguments is None else arguments
     to_json = "--json" in words
     try:
@@ -92,7 +92,8 @@ def run(arguments: list[str] | None = None) -> int:
                 output.unexpected(problem.__cause__)
             output.error(problem, to_json=to_json)
             code = problem.exit
-    _leave_threads(int(code))
+    if arguments is None:
+        _leave_threads(int(code))
     return int(code)
 
 

@@ -76,8 +76,6 @@ def bullq(
         "BULLQ_APP": "tests.cli.services",
     }.items():
         monkeypatch.setenv(name, value)
-    # It would end the tests' process for the sake of threads that are not its own.
-    monkeypatch.setattr(command_line, "_leave_threads", lambda code: None)
     return Commands(capsys, prefix)
 
 
