@@ -6,6 +6,7 @@ runs pytest with these, in one process.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -54,6 +55,8 @@ def run(name: str, arguments: list[str]) -> int:
 
 def main(arguments: list[str]) -> int:
     """Run what is asked for, or everything."""
+    # A shell's background jobs ignore Ctrl-C, and so would the commands that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if arguments:
         return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False).returncode
     parts = commands()
