@@ -20,6 +20,7 @@ from tests.browser.board_page import (
     BoardPage,
 )
 from tests.browser.conftest import PREFIX
+from tests.support.deadline import DEADLINE
 from tests.support.workers import running_worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -47,7 +48,7 @@ async def test_data_edited_and_retried_the_job_succeeds(board: BoardPage, app: B
         await board.click(RETRY, card)
         await board.confirm()
         await told.wait_for("job_completed")
-        assert await receipt.result(timeout=5) == "it ticks"
+        assert await receipt.result(timeout=DEADLINE) == "it ticks"
         assert await field(app, receipt.id, "data") == '{"mended":true}'
 
 

@@ -15,7 +15,8 @@ import typer.main
 from bullq_cli.app import app
 from bullq_cli.exits import ExitCode
 
-from tests.support.commands import BULLQ, DEADLINE, Project
+from tests.support.commands import BULLQ, Project
+from tests.support.deadline import DEADLINE
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 SLOW = ("pydantic", "redis", "bullmq", "rich", "structlog", "watchfiles", "asyncio", "uvloop")

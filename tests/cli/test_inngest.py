@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support.commands import Project
+from tests.support.deadline import DEADLINE
 from tests.support.inngest_double import InngestDouble
 
 
@@ -68,7 +69,7 @@ async def test_a_worker_runs_jobs_over_a_connection(
     project: Project, double: InngestDouble
 ) -> None:
     with project.running("worker", "--engine", "inngest", "--name", "one") as process:
-        await asyncio.wait_for(double.gateway.ready.wait(), 20)
+        await asyncio.wait_for(double.gateway.ready.wait(), DEADLINE)
         assert double.gateway.workers == ["one"]
         await hello_is_run(double, "a")
         process.signal(signal.SIGTERM)

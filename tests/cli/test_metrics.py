@@ -8,7 +8,8 @@ from bullq_cli.exits import CommandError
 from bullq_cli.metrics import Endpoint, endpoint
 
 from tests.cli.conftest import Send
-from tests.support.commands import DEADLINE, Project
+from tests.support.commands import Project
+from tests.support.deadline import DEADLINE
 
 
 def free_port(neighbours: int = 0) -> int:

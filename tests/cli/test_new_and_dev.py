@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import DEADLINE, Project
+from tests.support.commands import Project
+from tests.support.deadline import DEADLINE
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import watchfiles
 from bullq_cli.exits import CommandError
 from bullq_cli.reloader import OwnCode, Reloader
 
+from tests.support.deadline import DEADLINE
+
 
 async def test_a_folder_that_cannot_be_watched_ends_the_command(
     monkeypatch: pytest.MonkeyPatch,
@@ -20,7 +22,7 @@ async def test_a_folder_that_cannot_be_watched_ends_the_command(
 
     monkeypatch.setattr(watchfiles, "awatch", refuse)
     with pytest.raises(CommandError, match="cannot be watched: OS file watch limit reached"):
-        await asyncio.wait_for(Reloader(["--version"], 1.0).run(), 20)
+        await asyncio.wait_for(Reloader(["--version"], 1.0).run(), DEADLINE)
 
 
 @pytest.mark.parametrize(

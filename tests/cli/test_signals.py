@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.support.commands import DEADLINE
+from tests.support.deadline import DEADLINE
 
 
 def test_a_process_whose_event_loop_stays_blocked_is_ended_all_the_same() -> None:

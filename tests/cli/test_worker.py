@@ -9,7 +9,8 @@ import pytest
 import redis
 
 from tests.cli.conftest import Send, key, open_gate
-from tests.support.commands import DEADLINE, Project
+from tests.support.commands import Project
+from tests.support.deadline import DEADLINE
 
 
 def test_sigterm_lets_the_running_job_end_and_exits_with_0(

@@ -16,9 +16,9 @@ from bullq.store.taking_back import ReturnScript
 from bullq.telemetry.hooks import Observer
 from bullq.testing.conformance import Bench, Run, Session
 from bullq.testing.conformance.kit import OTHER_QUEUE, QUEUE
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
 
-DEADLINE = 10.0
 QUEUES = [
     QueueSpec(name=name, concurrency=20, max_stalled_count=9) for name in (QUEUE, OTHER_QUEUE)
 ]

@@ -22,6 +22,7 @@ from bullq.queues.results import ResultWatcher
 from bullq.settings import Settings
 from bullq.testing.conformance.bench import Bench, Run, Session
 from bullq.web.service import WebService
+from tests.support.deadline import DEADLINE
 from tests.support.inngest_double import InngestDouble, serving
 from tests.support.inngest_runs import Run as DoubleRun
 
@@ -69,7 +70,7 @@ class InngestRun:
     double: InngestDouble
 
     async def result(self) -> Any:
-        run = await self.double.finished(self.id, timeout=20)
+        run = await self.double.finished(self.id)
         if run.status == "Completed":
             return self.job.result.decode(json.dumps(run.output))
         raise JobFailed(self.id, run.output["message"])
@@ -114,7 +115,7 @@ class InngestSession(Session):
         return run
 
     async def until_paused(self, run: Run) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             await (await self._of(run.id)).paused()
 
     async def pass_time(self, duration: timedelta) -> None:

@@ -22,6 +22,7 @@ from bullq.store.connection import Store
 from bullq.telemetry.findings import Finding, Level
 from bullq.worker.checkup import examine_machine
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.proxy import running_proxy
 from tests.support.servers import RedisServer, debian_redis, free_port, running_server
 from tests.support.workers import running_worker
@@ -108,7 +109,7 @@ async def test_a_server_that_cannot_write_to_its_disk_is_told(tmp_path: Path) ->
         folder.rmdir()
         store = Store(server.url)
         await store.client().bgsave()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             while (await store.client().info("persistence"))["rdb_last_bgsave_status"] == "ok":  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.02)
         await store.aclose()

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from bullq import Backoff, Bullq, Context, JobFailed, QueueSpec, job
 from bullq.settings import Settings
+from tests.support.deadline import DEADLINE
 from tests.support.no_silent_skips import DOCKER, REDIS_SERVER, need
 from tests.support.servers import debian_redis, running_server
 from tests.support.workers import running_worker
@@ -57,14 +58,14 @@ async def test_a_job_s_whole_journey(url: str, prefix: str) -> None:
     )
     async with running_worker(app, "default") as (worker, _):
         receipt = await accept.dispatch(Order(order_id=7))
-        assert await receipt.result(timeout=5) == 7
+        assert await receipt.result(timeout=DEADLINE) == 7
         delayed = await accept.dispatch(Order(order_id=8), delay=0.2)
-        assert await delayed.result(timeout=5) == 8
+        assert await delayed.result(timeout=DEADLINE) == 8
         many = await accept.dispatch_many([Order(order_id=n) for n in range(50)], priority=3)
-        assert [await one.result(timeout=5) for one in many] == list(range(50))
+        assert [await one.result(timeout=DEADLINE) for one in many] == list(range(50))
         refused = await refuse.dispatch(Order(order_id=9))
         with pytest.raises(JobFailed, match="order 9 is refused"):
-            await refused.result(timeout=5)
+            await refused.result(timeout=DEADLINE)
         queue = app.queue("default")
         record = await queue.store.client().hgetall(queue.keys.job(refused.id))
         assert record["atm"] == "2"

@@ -11,8 +11,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-DEADLINE = 10.0
-"""Seconds to wait for an answer of Node."""
+from tests.support.deadline import DEADLINE
 
 _DRIVER = Path(__file__).parent / "node" / "driver.mjs"
 

@@ -10,6 +10,7 @@ from tests.conftest import AppFactory
 from tests.interop.conftest import BOTH_VERSIONS
 from tests.interop.node_side import NodeSide
 from tests.interop.play import Play, playing
+from tests.support.deadline import DEADLINE
 
 
 class Echo(BaseModel):
@@ -60,7 +61,7 @@ async def test_node_sees_the_payload_as_it_was_sent(
     make_app(echo)
     await node.work("default")
     receipt = await echo.dispatch(Echo(value=value))
-    seen = await receipt.result(timeout=10)
+    seen = await receipt.result(timeout=DEADLINE)
     assert seen.data == {"echo": True, "value": value}
 
 
@@ -72,7 +73,7 @@ async def test_node_decodes_the_options(node: NodeSide, make_app: AppFactory) ->
     receipt = await echo.dispatch(
         Echo(), delay=0.02, priority=3, deduplication_id="once", deduplication_ttl=30
     )
-    opts = (await receipt.result(timeout=10)).opts
+    opts = (await receipt.result(timeout=DEADLINE)).opts
     assert opts.pop("jobId") == receipt.id
     if "de" in opts:  # what 5.81 calls deduplication inside
         opts["deduplication"] = opts.pop("de")
@@ -109,7 +110,7 @@ async def test_a_failure_in_node_comes_back_through_the_receipt(
     await node.work("default")
     receipt = await play.dispatch(Play(give_up="no such order ✓"), attempts=5)
     with pytest.raises(JobFailed) as failed:
-        await receipt.result(timeout=10)
+        await receipt.result(timeout=DEADLINE)
     assert failed.value.reason == "no such order ✓"
     assert (await node.read("default", receipt.id))["attemptsMade"] == 1
 
@@ -121,6 +122,6 @@ async def test_node_retries_by_the_backoff_that_bullq_set(
     make_app(play, queues=[QueueSpec(name="default", backoff=Backoff.fixed(0.05, jitter=0.5))])
     await node.work("default")
     receipt = await play.dispatch(Play(failures=2, result="third time"), attempts=3)
-    assert await receipt.result(timeout=10) == "third time"
+    assert await receipt.result(timeout=DEADLINE) == "third time"
     job_ = await node.read("default", receipt.id)
     assert (job_["attemptsMade"], job_["attemptsStarted"]) == (3, 3)

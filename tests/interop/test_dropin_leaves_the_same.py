@@ -15,9 +15,9 @@ import redis.asyncio
 
 from bullq import Worker
 from tests.interop.left_behind import left_behind
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
 
-DEADLINE = 20.0  # seconds; the official worker needs most of them for its delays
 Jobs = list[tuple[dict[str, Any], dict[str, Any]]]
 
 

@@ -11,6 +11,7 @@ from tests.conftest import AppFactory
 from tests.interop.conftest import BOTH_VERSIONS
 from tests.interop.node_side import NodeSide
 from tests.interop.play import Play
+from tests.support.deadline import DEADLINE
 from tests.support.workers import running_worker
 
 PARENTS = QueueSpec(name="parents", concurrency=1)
@@ -49,7 +50,7 @@ async def test_a_child_that_node_runs_gives_its_result(
             f"{node.prefix}:theirs:{child_id(receipt.id, 'in node')}"
         ]
         await node.work("theirs")
-        assert await receipt.result(timeout=10) == ["before", {"n": [1]}]
+        assert await receipt.result(timeout=DEADLINE) == ["before", {"n": [1]}]
 
 
 @BOTH_VERSIONS
@@ -60,7 +61,7 @@ async def test_a_child_that_fails_in_node_is_a_failed_step(
     await node.work("theirs")
     async with running_worker(app, "parents"):
         receipt = await asks_node.dispatch(Play(give_up="not in Node"))
-        assert await receipt.result(timeout=10) == ["before", "not in Node"]
+        assert await receipt.result(timeout=DEADLINE) == ["before", "not in Node"]
 
 
 @BOTH_VERSIONS
@@ -75,7 +76,7 @@ async def test_node_sees_a_sleeping_job_as_delayed_and_wakes_it(
         assert (asleep["state"], asleep["attemptsMade"]) == ("delayed", 0)
         assert 3_590_000 < asleep["delay"] <= 3_600_000
         await node.job("parents", receipt.id, "promote")
-        assert await receipt.result(timeout=10) == "awake"
+        assert await receipt.result(timeout=DEADLINE) == "awake"
 
 
 @BOTH_VERSIONS

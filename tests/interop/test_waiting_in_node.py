@@ -8,6 +8,7 @@ from tests.conftest import AppFactory
 from tests.interop.conftest import BOTH_VERSIONS
 from tests.interop.node_side import NodeError, NodeSide
 from tests.interop.play import Play, playing
+from tests.support.deadline import DEADLINE
 from tests.support.workers import running_worker
 
 
@@ -74,8 +75,8 @@ async def test_node_lists_the_reader_of_results(node: NodeSide, make_app: AppFac
     play = playing()
     app = make_app(play)
     receipt = await play.dispatch(Play(result=1))
-    waiting = asyncio.create_task(receipt.result(timeout=10))
-    async with asyncio.timeout(5):
+    waiting = asyncio.create_task(receipt.result(timeout=DEADLINE))
+    async with asyncio.timeout(DEADLINE):
         while not (readers := await node.queue("default", "getQueueEvents")):
             pass
     assert [reader["name"] for reader in readers] == ["default"]

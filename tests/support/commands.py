@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.deadline import DEADLINE
+
 BULLQ = Path(sys.executable).with_name("bullq")
-DEADLINE = 30.0
-"""Seconds for what takes one on an idle machine."""
 
 
 class Process:

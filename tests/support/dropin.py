@@ -10,8 +10,7 @@ import bullmq
 import redis.asyncio
 
 from bullq import Worker
-
-DEADLINE = 10.0  # seconds for what should happen at once
+from tests.support.deadline import DEADLINE
 
 
 class Events:

@@ -27,12 +27,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bullq.dispatch.ids import new_job_id
+from tests.support.deadline import DEADLINE
 from tests.support.inngest_gateway import Gateway
 from tests.support.inngest_runs import Answer, Run, Runs
 
 _LARGEST_EVENT = 3 * 1024 * 1024  # bytes
 _CRON_FIELDS = 5
-_START_DEADLINE = 10.0
 
 
 class InngestDouble:
@@ -95,7 +95,7 @@ class InngestDouble:
 
     # --- what a test asks
 
-    async def finished(self, event_id: str, timeout: float = 10.0) -> Run:  # noqa: ASYNC109
+    async def finished(self, event_id: str, timeout: float = DEADLINE) -> Run:  # noqa: ASYNC109
         """Give the run that an event has triggered, once it has ended."""
         async with asyncio.timeout(timeout):
             run = await self.runs.of(event_id)
@@ -247,7 +247,7 @@ async def serving(app: Any) -> AsyncIterator[str]:
     server = _Server(config)
     task = asyncio.create_task(server.serve())
     try:
-        async with asyncio.timeout(_START_DEADLINE):
+        async with asyncio.timeout(DEADLINE):
             await server.ready.wait()
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"

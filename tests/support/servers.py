@@ -16,8 +16,7 @@ from pathlib import Path
 import redis
 
 from bullq.store.binary import find_binary
-
-START_DEADLINE = 15.0
+from tests.support.deadline import DEADLINE
 
 
 @dataclass
@@ -50,7 +49,7 @@ class RedisServer:
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
-        end = time.monotonic() + START_DEADLINE
+        end = time.monotonic() + DEADLINE
         while True:
             try:
                 with redis.Redis.from_url(self.url, socket_timeout=1) as client:
@@ -70,7 +69,7 @@ class RedisServer:
         if self.process is not None:
             self.signal(signal.SIGCONT)
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(DEADLINE)
             self.process = None
 
 

@@ -12,9 +12,7 @@ from typing import Any
 from bullq.app import Bullq
 from bullq.telemetry.hooks import Observer
 from bullq.worker.worker import Worker
-
-DEADLINE = 10.0
-"""Seconds a test waits for something that should happen at once."""
+from tests.support.deadline import DEADLINE
 
 
 @dataclass(frozen=True)
@@ -72,5 +70,5 @@ async def running_worker(
         yield worker, recorder
     finally:
         worker.stop()
-        async with asyncio.timeout(DEADLINE + 10):
+        async with asyncio.timeout(DEADLINE):
             await task

@@ -16,10 +16,9 @@ from bullq.settings import Settings
 from bullq.store.adding import AddScript, JobKind, NewJob
 from bullq.store.arbiter import read_started, started_channel
 from tests.integration.arbiter.conftest import Bench
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
 from tests.support.workers import Recorder
-
-DEADLINE = 5.0
 
 
 async def listen(bench: Bench, dispatcher: str) -> Any:

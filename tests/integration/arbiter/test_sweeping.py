@@ -13,7 +13,8 @@ from bullq.queues.queue import JobQueue
 from bullq.store.arbiter import Adding, Parcel, Pickup, Standing, Swept, live_workers
 from bullq.worker.sweeper import Deliver, Delivery, Sweeper
 from tests.integration.arbiter.conftest import Bench
-from tests.support.workers import DEADLINE, Recorder
+from tests.support.deadline import DEADLINE
+from tests.support.workers import Recorder
 
 LEASE_MS = 10_000
 

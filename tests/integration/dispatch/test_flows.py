@@ -28,6 +28,7 @@ from bullq import (
 from bullq.dispatch.flows import MOST_JOBS
 from bullq.jobs.flow import OnFailure
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.workers import running_worker
 
 
@@ -104,7 +105,7 @@ async def test_a_parent_gets_the_typed_results_of_its_children_on_other_queues(a
     receipt = await flow.dispatch()
     assert await receipt.receipt.status() == "waiting-children"
     async with working(app):
-        bound = await receipt.result(timeout=10)
+        bound = await receipt.result(timeout=DEADLINE)
     # In the order in which they were given, not in which they ended.
     assert bound.pages == ["cover of Ulysses", "page 2", "page 1"]
     assert [child.receipt.name for child in receipt.children] == [
@@ -122,14 +123,14 @@ async def test_results_of_children_whose_records_are_gone_are_there(
     await app.worker("default", Observer()).run(burst=True)
     assert await app.queue("default").control.clean() == [receipt.children[0].id]
     await app.worker("books", Observer()).run(burst=True)
-    assert (await receipt.result(timeout=5)).pages == ["page 1"]
+    assert (await receipt.result(timeout=DEADLINE)).pages == ["page 1"]
 
 
 async def test_grandchildren_end_before_children(app: Bullq) -> None:
     inner = bind.flow(Book(title="inner"), children=[print_page.flow(Page(number=1))])
     outer = await bind.flow(Book(title="outer"), children=[inner]).dispatch()
     async with working(app):
-        await outer.result(timeout=10)
+        await outer.result(timeout=DEADLINE)
     assert (await outer.children[0].result()).pages == ["page 1"]
 
 
@@ -142,7 +143,7 @@ def test_flows_work_without_an_event_loop(app: Bullq) -> None:
         await app.store.aclose()
 
     asyncio.run(work())
-    assert receipt.receipt.result_sync(timeout=5) == ["page 7"]
+    assert receipt.receipt.result_sync(timeout=DEADLINE) == ["page 7"]
 
 
 TORN = Page(number=3, fails=True)
@@ -169,14 +170,14 @@ async def test_a_parent_goes_on_without_a_child_that_may_fail(
     receipt = await flow.dispatch()
     for queue in ("default", "books"):
         await app.worker(queue, Observer(), concurrency=1).run(burst=True)
-    assert await receipt.result(timeout=5) == bound
+    assert await receipt.result(timeout=DEADLINE) == bound
 
 
 async def test_a_child_fails_its_parent_unless_it_says_otherwise(app: Bullq) -> None:
     receipt = await bind.flow(Book(), children=[print_page.flow(TORN)]).dispatch()
     async with working(app):
         with pytest.raises(JobFailed, match=r"child .* failed"):
-            await receipt.result(timeout=10)
+            await receipt.result(timeout=DEADLINE)
 
 
 async def test_a_parent_waits_for_a_failed_child_to_be_retried_where_asked(app: Bullq) -> None:
@@ -188,7 +189,7 @@ async def test_a_parent_waits_for_a_failed_child_to_be_retried_where_asked(app: 
     await jobs.update_data(receipt.children[0].id, {"number": 3})
     await jobs.retry(receipt.children[0].id, reset_attempts=True)
     async with working(app):
-        assert (await receipt.result(timeout=10)).pages == ["page 3"]
+        assert (await receipt.result(timeout=DEADLINE)).pages == ["page 3"]
 
 
 async def test_a_child_that_has_completed_before_lends_its_result(app: Bullq) -> None:
@@ -206,7 +207,7 @@ async def test_a_child_that_has_completed_before_lends_its_result(app: Bullq) ->
     # The official scripts let the parent go at the first child that has completed.
     assert await receipt.receipt.status() == "waiting-children"
     async with working(app):
-        assert (await receipt.result(timeout=10)).pages == ["page 1", "page 2"]
+        assert (await receipt.result(timeout=DEADLINE)).pages == ["page 1", "page 2"]
 
 
 async def test_a_parent_of_children_that_have_all_completed_begins_at_once(app: Bullq) -> None:
@@ -216,7 +217,7 @@ async def test_a_parent_of_children_that_have_all_completed_begins_at_once(app: 
     children = [print_page.flow(Page(number=number), id=f"early-{number}") for number in (1, 2)]
     receipt = await bind.flow(Book(), children=children).dispatch()
     async with working(app):
-        assert (await receipt.result(timeout=10)).pages == ["page 1", "page 2"]
+        assert (await receipt.result(timeout=DEADLINE)).pages == ["page 1", "page 2"]
 
 
 async def test_a_child_whose_old_parent_is_gone_gets_the_new_one(app: Bullq) -> None:
@@ -229,7 +230,7 @@ async def test_a_child_whose_old_parent_is_gone_gets_the_new_one(app: Bullq) -> 
     await app.queue("books").jobs.remove(old.id, with_children=False)
     new = await flow().dispatch()
     async with working(app):
-        assert (await new.result(timeout=10)).pages == ["page 1"]
+        assert (await new.result(timeout=DEADLINE)).pages == ["page 1"]
 
 
 async def test_nothing_is_added_where_one_job_stands_against_it(app: Bullq, prefix: str) -> None:

@@ -36,6 +36,7 @@ from tests.integration.dispatch.conftest import (
     promptly,
     rerun,
 )
+from tests.support.deadline import DEADLINE
 from tests.support.proxy import Mode
 from tests.support.servers import RedisServer
 from tests.support.workers import Recorder, running_worker
@@ -115,7 +116,7 @@ async def test_an_answer_that_is_lost_is_asked_for_again(make_site: SiteFactory)
         dispatching = asyncio.create_task(
             double_it.dispatch(Number(number=2), id="lost-answer-" + site.own.settings.prefix)
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             await caught.answered.wait()
         caught.cut()
         receipt = await dispatching
@@ -266,7 +267,7 @@ async def test_many_jobs_are_settled_each_on_its_own(make_site: SiteFactory) -> 
 async def _on_the_queue(site: Site, count: int) -> None:
     """Wait until so many jobs wait on the queue."""
     client, key = site.own.store.client(), site.own.queue(QUEUE).keys.key("wait")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         while await client.llen(key) < count:  # noqa: ASYNC110 - Redis tells nobody
             await asyncio.sleep(0.005)
 
@@ -320,7 +321,7 @@ async def test_no_sweeper_takes_what_may_not_fall_back(
     other = await double_it.dispatch(Number(number=1), delay=0.05)
     queue = site.own.queue(QUEUE)
     sweeper = Sweeper(queue, _accept, Observer())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         while await other.status() == "delayed":
             await sweeper.sweep()
             await asyncio.sleep(0.02)
@@ -383,7 +384,7 @@ async def test_an_add_is_not_made_again_in_a_redis_that_has_lost_its_data(
         await double_it.dispatch(Number(number=0))
         caught = site.proxy.catch(b"wiped")
         dispatching = asyncio.create_task(double_it.dispatch(Number(number=1), id="wiped"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             await caught.answered.wait()
         await _ran(site, "wiped")
         await site.own.store.client().flushall()
@@ -402,7 +403,7 @@ async def test_a_guarded_event_is_not_run_where_nobody_can_know(
         silenced = site.proxy.catch(b"forgotten")
         site.double.delay = 0.3  # the event comes after the data is lost
         dispatching = asyncio.create_task(double_it.dispatch(Number(number=1), id="forgotten"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             await silenced.answered.wait()
         await _ran(site, "forgotten")
         await site.own.store.client().flushall()
@@ -416,7 +417,7 @@ async def test_a_guarded_event_is_not_run_where_nobody_can_know(
 
 
 async def _ran(site: Site, job_id: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         while not site.runs(job_id):  # noqa: ASYNC110 - the job tells nobody but its counter
             await asyncio.sleep(0.005)
 

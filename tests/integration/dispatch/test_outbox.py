@@ -19,10 +19,9 @@ from tests.integration.dispatch.conftest import (
     here_only,
     hold,
 )
+from tests.support.deadline import DEADLINE
 from tests.support.proxy import Mode
 from tests.support.workers import running_worker
-
-DEADLINE = 10.0
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from bullq.engines.inngest.server import InngestServer
 from bullq.web import asgi
 from bullq.web.endpoint import Bounds
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.inngest_double import InngestDouble, serving
 from tests.support.inngest_runs import Run
 
@@ -100,7 +101,7 @@ async def make_site(make_app: AppFactory) -> AsyncIterator[SiteFactory]:
             web = asgi(app, bounds=bounds, observer=heard)
             url = await stack.enter_async_context(serving(web))
             web.state.bullq.registration.reach_at(f"{url}/api/inngest")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(DEADLINE):
                 found = await web.state.bullq.registration.registered()
             assert found.ready, found.reason
             return Site(double, app, url, heard)

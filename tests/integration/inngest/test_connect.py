@@ -15,6 +15,7 @@ from bullq.engines.inngest.connect import ConnectWorker
 from bullq.engines.inngest.events import JobMessage
 from tests.conftest import AppFactory
 from tests.integration.inngest.conftest import SIGNING_KEY, Heard
+from tests.support.deadline import DEADLINE
 from tests.support.inngest_double import InngestDouble
 
 
@@ -56,7 +57,7 @@ async def working(app: Bullq, heard: Heard) -> AsyncIterator[ConnectWorker]:
         yield worker
     finally:
         worker.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             await task
         await functions.aclose()
 
@@ -70,7 +71,7 @@ async def run(app: Bullq, double: InngestDouble, job_id: str) -> object:
 async def test_jobs_run_over_a_connection_that_the_worker_opens(
     app: Bullq, double: InngestDouble
 ) -> None:
-    async with working(app, Heard()), asyncio.timeout(10):
+    async with working(app, Heard()), asyncio.timeout(DEADLINE):
         await double.gateway.ready.wait()
         assert await run(app, double, "a") == 8
     assert double.gateway.workers == ["one"]
@@ -81,7 +82,7 @@ async def test_a_worker_outlives_a_server_that_is_away_for_long(
 ) -> None:
     double.gateway.is_up = False
     heard = Heard()
-    async with working(app, heard), asyncio.timeout(20):
+    async with working(app, heard), asyncio.timeout(DEADLINE):
         await heard.in_trouble.wait()  # the SDK has given up for good
         double.gateway.is_up = True
         await double.gateway.ready.wait()
@@ -101,6 +102,6 @@ async def test_a_key_that_the_server_refuses_ends_the_worker(
     app = make_app(ship, INNGEST_SIGNING_KEY=SIGNING_KEY, INNGEST_BASE_URL=double.url)
     functions = app.inngest()
     with pytest.raises(SettingsError, match="refuses INNGEST_SIGNING_KEY"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             await ConnectWorker(functions, Heard(), name="one").run()
     await functions.aclose()

@@ -32,6 +32,7 @@ from bullq.queues.schedules import Schedule, ensure_schedule
 from bullq.worker.recurring import keep_schedules
 from tests.conftest import AppFactory
 from tests.integration.inngest.conftest import Heard, Site, SiteFactory
+from tests.support.deadline import DEADLINE
 from tests.support.proxy import Mode, running_proxy
 from tests.support.servers import RedisServer
 
@@ -189,7 +190,7 @@ async def waits(order: Order, ctx: Context) -> Any:
 async def in_a_long_wait(site: Site, job_id: str) -> None:
     """Wait until the job is in its fifth wait, of 16 seconds: between two, it hears nothing."""
     run = await site.double.runs.of(job_id)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(DEADLINE):
         while len(run.stack) < 9:
             run.changed.clear()
             await run.changed.wait()
@@ -275,7 +276,7 @@ async def test_a_recurring_job_recurs_on_the_engine_that_is_named(make_site: Sit
         {"cron": "TZ=Europe/Berlin 0 3 * * *"},
     ]
     run = site.double.runs.cron("bullq-scheduled.nightly")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         await run.ended.wait()
     assert (run.status, run.output) == ("Completed", 0)
 

@@ -18,6 +18,7 @@ from bullq.engines.inngest.server import InngestServer
 from bullq.web import asgi, mount, registration
 from tests.conftest import AppFactory
 from tests.integration.inngest.conftest import SIGNING_KEY, SiteFactory
+from tests.support.deadline import DEADLINE
 from tests.support.inngest_double import InngestDouble
 
 
@@ -89,7 +90,7 @@ async def test_readiness_follows_the_server(
     monkeypatch.setattr(registration, "_INTERVAL", 0.05)
     monkeypatch.setattr(registration, "_FIRST_PAUSE", 0.05)
     site = await make_site(ship, signed=True)
-    async with httpx.AsyncClient(base_url=site.url) as http, asyncio.timeout(20):
+    async with httpx.AsyncClient(base_url=site.url) as http, asyncio.timeout(DEADLINE):
         assert (await http.get("/health/ready")).status_code == 200
         site.double.registers = False
         site.double.forget()
@@ -133,7 +134,7 @@ async def test_an_application_that_is_mounted_into_keeps_its_own_lifespan(app: B
 
     web = fastapi.FastAPI(lifespan=own)
     service = mount(web, app, origin="http://shop")
-    async with web.router.lifespan_context(web) as state, asyncio.timeout(10):
+    async with web.router.lifespan_context(web) as state, asyncio.timeout(DEADLINE):
         assert (told, state) == (["up"], {"shop": "open"})
         assert (await service.registration.registered()).ready
     assert told == ["up", "down"]

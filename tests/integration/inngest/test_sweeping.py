@@ -11,7 +11,7 @@ from bullq.queues.results import ResultWatcher
 from bullq.store.adding import JobKind, NewJob
 from bullq.store.arbiter import Adding, Arbiter, Confirmation
 from tests.integration.inngest.conftest import SiteFactory
-from tests.support.workers import DEADLINE
+from tests.support.deadline import DEADLINE
 
 
 class Number(BaseModel):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.workers import DEADLINE
+from tests.support.deadline import DEADLINE
 
 
 def alive(pid: int) -> bool:

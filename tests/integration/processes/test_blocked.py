@@ -9,8 +9,9 @@ from pydantic import BaseModel
 
 from bullq import QueueSpec, StoreUnavailable, job
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
-from tests.support.workers import DEADLINE, Recorder, running_worker
+from tests.support.workers import Recorder, running_worker
 
 SHORT = QueueSpec(name="short", lock_duration=1, stalled_interval=1)
 runs: Counter[str] = Counter()
@@ -92,7 +93,7 @@ async def test_a_worker_ends_by_an_error_once_redis_has_been_silent_for_too_long
     own_server.kill()
     lost_at = time.monotonic()
     with pytest.raises(StoreUnavailable, match=r"has not answered for .* started anew"):
-        await asyncio.wait_for(running, 15)
+        await asyncio.wait_for(running, DEADLINE)
     assert 1.0 < time.monotonic() - lost_at < 12
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from bullq.worker.child import Child
 from bullq.worker.supervisor import Supervisor, Terms
-from tests.support.workers import DEADLINE, Recorder
+from tests.support.deadline import DEADLINE
+from tests.support.workers import Recorder
 
 TERMS = Terms(processes=1, burst=True, stop_deadline=5, max_outage=5, no_redis=3)
 

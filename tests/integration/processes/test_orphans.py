@@ -11,6 +11,7 @@ import pytest
 
 from bullq.worker.orphans import reap_orphans
 from tests.integration.processes.looking import until
+from tests.support.deadline import DEADLINE
 
 PR_SET_CHILD_SUBREAPER = 36
 ORPHAN = "import subprocess, sys; print(subprocess.Popen(['sleep', '0.2']).pid)"
@@ -40,7 +41,7 @@ async def test_orphans_are_reaped_and_children_are_left_to_who_waits_for_them() 
     ours = await asyncio.create_subprocess_exec(sys.executable, "-c", "raise SystemExit(7)")
     reaper = asyncio.create_task(reap_orphans(lambda: [ours.pid], pause=0.05))
     await until(lambda: not state.exists())
-    assert await asyncio.wait_for(ours.wait(), 10) == 7
+    assert await asyncio.wait_for(ours.wait(), DEADLINE) == 7
     reaper.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await reaper

@@ -13,7 +13,8 @@ from tests.conftest import AppFactory
 from tests.integration.processes import heavy
 from tests.integration.processes.heavy import Number, Work
 from tests.integration.processes.looking import alive, until_gone, until_noted
-from tests.support.workers import DEADLINE, running_worker
+from tests.support.deadline import DEADLINE
+from tests.support.workers import running_worker
 
 ALL = (heavy.work, heavy.die_once, heavy.later, heavy.spin, heavy.liar, heavy.double)
 SHORT = QueueSpec(name="short", lock_duration=1, stalled_interval=1, drain_timeout=0)

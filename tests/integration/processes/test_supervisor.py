@@ -19,7 +19,8 @@ from bullq.queues.spec import QueueSpec
 from bullq.store.adding import JobKind, NewJob
 from bullq.store.connection import Store
 from tests.integration.processes.looking import alive
-from tests.support.commands import DEADLINE, Process, Project
+from tests.support.commands import Process, Project
+from tests.support.deadline import DEADLINE
 
 TWO = ("worker", "--queue", "default", "--processes", "2", "--concurrency", "2")
 

@@ -32,6 +32,7 @@ from bullq.store.arbiter import (
     started_channel,
 )
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer, free_port, running_server
 from tests.support.workers import running_worker
 
@@ -40,7 +41,6 @@ pytestmark = pytest.mark.slow
 PREFIX = "{shop}"
 SLOTS = 16_384
 NODES = 3
-DEADLINE = 20.0
 
 
 class Page(BaseModel):
@@ -138,7 +138,7 @@ async def test_jobs_flows_schedules_and_actions_work_on_the_node_that_has_the_pr
     async with running_worker(app, "default"), running_worker(app, "books"):
         async with running_worker(app, "scheduled") as (_, recorder):
             await recorder.wait_for("job_completed")
-        assert await receipt.result(timeout=10) == [7, 8, 9]
+        assert await receipt.result(timeout=DEADLINE) == [7, 8, 9]
     assert await app.queue("books").view.logs(receipt.id) == ["binding"]
     await queue.jobs.retry(failed)
     await queue.control.pause()

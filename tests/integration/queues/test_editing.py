@@ -20,6 +20,7 @@ from bullq import (
 from bullq.queues.editing import JobEditor
 from bullq.queues.queue import JobQueue
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 
 
 class Work(BaseModel):
@@ -71,7 +72,7 @@ async def test_a_completed_job_runs_again(
     await queue.jobs.retry(receipt.id, JobState.COMPLETED)
     assert await receipt.status() == "waiting"
     await app.worker("default", Observer()).run(burst=True)
-    assert await receipt.result(timeout=5) == 1
+    assert await receipt.result(timeout=DEADLINE) == 1
 
 
 async def test_a_job_is_promoted_delayed_anew_and_given_another_priority(

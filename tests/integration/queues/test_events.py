@@ -10,10 +10,9 @@ from bullq import Bullq, InvalidOptionError, Job, Observer, StoreUnavailable, jo
 from bullq.queues.events import read_events
 from bullq.queues.queue import JobQueue
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.proxy import Mode, running_proxy
 from tests.support.servers import RedisServer
-
-DEADLINE = 10.0
 
 
 class Work(BaseModel):

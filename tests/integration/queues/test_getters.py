@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from bullq import Bullq, Job, JobState, Observer, QueueSpec, job
 from bullq.queues.queue import JobQueue
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.workers import running_worker
 
 
@@ -107,7 +108,7 @@ async def test_what_is_not_there_reads_as_nothing(queue: JobQueue) -> None:
 async def test_workers_are_named(app: Bullq, queue: JobQueue) -> None:
     assert await queue.view.workers() == []
     async with running_worker(app, "default", name="worker-7"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             while not (names := await queue.view.workers()):
                 pass
     assert names == ["worker-7"]

@@ -14,7 +14,8 @@ from bullq.contract.schema import contract_schema
 from bullq.contract.typescript import to_typescript
 from bullq.jobs.discovery import discover
 from tests.interop.types.compiler import NODE_SIDE, compile_all
-from tests.support.commands import BULLQ, DEADLINE
+from tests.support.commands import BULLQ
+from tests.support.deadline import DEADLINE
 from tests.support.no_silent_skips import SHOP_NODE, need
 
 ROOT = Path(__file__).parents[3]

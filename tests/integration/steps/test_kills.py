@@ -32,6 +32,6 @@ async def test_a_job_killed_at_every_boundary_has_each_effect_once(
         killed, _ = await process.communicate()
     assert process.returncode == 0
     assert int(killed) == STEPS + 1  # before each step, and after the last
-    assert await receipt.result(timeout=5) == STEPS
+    assert await receipt.result(timeout=DEADLINE) == STEPS
     effects = (tmp_path / "effects").read_text(encoding="ascii").split()
     assert effects == [str(number) for number in range(STEPS)]

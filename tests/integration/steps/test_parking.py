@@ -15,7 +15,8 @@ from bullq import Bullq, Context, JobFailed, QueueSpec, RetryAfter, job
 from bullq.errors import GiveUp, StepFailed
 from bullq.queues.queue import JobQueue
 from tests.conftest import AppFactory
-from tests.support.workers import DEADLINE, running_worker
+from tests.support.deadline import DEADLINE
+from tests.support.workers import running_worker
 
 ONE = QueueSpec(name="one", concurrency=1, attempts=2)
 TWO = QueueSpec(name="two", concurrency=5)
@@ -61,7 +62,7 @@ async def test_a_sleeping_job_gives_its_slot_to_another(make_app: AppFactory) ->
         assert stored["step:before"] == '{"result":0}'
         until_ms = json.loads(stored["step:nap"])["until"]
         assert until_ms - int(stored["processedOn"]) >= 1_500
-        assert await asleep.result(timeout=5) == "awake"
+        assert await asleep.result(timeout=DEADLINE) == "awake"
         ended = await record(queue, asleep.id)
         assert 0 <= int(ended["processedOn"]) - until_ms < 1_000
     assert recorder.counts["job_retried"] == 0
@@ -86,7 +87,7 @@ async def test_a_sleeping_job_that_somebody_promotes_wakes(make_app: AppFactory)
                 await asyncio.sleep(0.005)
         await until(queue, receipt.id, "delayed")
         await (await bullmq.Job.fromId(queue.live, receipt.id)).promote()
-        assert await receipt.result(timeout=5) == "awake"
+        assert await receipt.result(timeout=DEADLINE) == "awake"
 
 
 async def test_an_event_ends_no_sleep_beside_its_wait(make_app: AppFactory) -> None:
@@ -104,7 +105,7 @@ async def test_an_event_ends_no_sleep_beside_its_wait(make_app: AppFactory) -> N
         receipt = await both.dispatch(Number())
         began = await until(queue, receipt.id, "delayed")
         await both.send_event(receipt.id, "go", 3)
-        assert await receipt.result(timeout=5) == 3
+        assert await receipt.result(timeout=DEADLINE) == 3
         ended = await record(queue, receipt.id)
     assert int(ended["finishedOn"]) - int(began["processedOn"]) >= 1_200
 
@@ -133,7 +134,7 @@ async def test_an_invoking_job_is_a_parent_as_in_a_flow(make_app: AppFactory) ->
         assert child_id.startswith(f"{receipt.id}.double-it")
         assert (await record(other, child_id))["parentKey"] == queue.keys.job(receipt.id)
         go.set()
-        assert await receipt.result(timeout=5) == 8
+        assert await receipt.result(timeout=DEADLINE) == 8
         job_ = await bullmq.Job.fromId(queue.live, receipt.id)
         assert await job_.getChildrenValues() == {child_key: 8}
 
@@ -154,7 +155,7 @@ async def test_a_failed_child_does_not_fail_a_parent_that_catches_it(make_app: A
     app = make_app(parent, child, queues=[ONE, TWO])
     async with running_worker(app, "one"), running_worker(app, "two"):
         receipt = await parent.dispatch(Number())
-        assert await receipt.result(timeout=5) == "no"
+        assert await receipt.result(timeout=DEADLINE) == "no"
 
 
 async def test_a_child_that_is_removed_fails_its_step(make_app: AppFactory) -> None:
@@ -174,7 +175,7 @@ async def test_a_child_that_is_removed_fails_its_step(make_app: AppFactory) -> N
         job_ = await bullmq.Job.fromId(other.live, f"{receipt.id}.child")
         await job_.remove()
         with pytest.raises(JobFailed, match="somebody has removed the job"):
-            await receipt.result(timeout=5)
+            await receipt.result(timeout=DEADLINE)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -199,7 +200,7 @@ async def test_a_child_that_has_ended_already_is_not_waited_for(
         await child.dispatch(Number(), id="p.child")  # as nobody's child
         await until(app.queue("two"), "p.child", "failed" if fails else "completed")
         receipt = await parent.dispatch(Number(), id="p")
-        assert await receipt.result(timeout=5) == ("no" if fails else 9)
+        assert await receipt.result(timeout=DEADLINE) == ("no" if fails else 9)
 
 
 async def test_an_event_sent_while_the_job_runs_is_not_lost(make_app: AppFactory) -> None:
@@ -255,7 +256,7 @@ async def test_a_job_that_somebody_has_tried_again_tries_its_failed_step_again(
     async with running_worker(app, "one"):
         receipt = await charge.dispatch(Number())
         with pytest.raises(JobFailed, match="declined"):
-            await receipt.result(timeout=5)
+            await receipt.result(timeout=DEADLINE)
         job_ = await bullmq.Job.fromId(queue.live, receipt.id)
         await job_.retry("failed")
         stored = await until(queue, receipt.id, "completed")
@@ -282,7 +283,7 @@ async def test_a_job_that_is_tried_again_asks_its_failed_child_anew(make_app: Ap
     async with running_worker(app, "one"), running_worker(app, "two"):
         receipt = await parent.dispatch(Number())
         with pytest.raises(JobFailed, match="not yet"):
-            await receipt.result(timeout=5)
+            await receipt.result(timeout=DEADLINE)
         await (await bullmq.Job.fromId(queue.live, receipt.id)).retry("failed")
         stored = await until(queue, receipt.id, "completed")
     assert stored["returnvalue"] == "5"
@@ -303,7 +304,7 @@ async def test_a_failure_beside_a_sleep_is_a_failed_attempt(make_app: AppFactory
     async with running_worker(app, "one"):
         receipt = await both.dispatch(Number())
         assert (await until(app.queue("one"), receipt.id, "delayed"))["atm"] == "1"
-        assert await receipt.result(timeout=5) == 2
+        assert await receipt.result(timeout=DEADLINE) == 2
 
 
 async def test_a_failed_jobs_record_tells_where_its_step_failed(make_app: AppFactory) -> None:
@@ -326,7 +327,7 @@ async def test_a_failed_jobs_record_tells_where_its_step_failed(make_app: AppFac
         for one in (uncaught, turned):
             receipt = await one.dispatch(Number())
             with pytest.raises(JobFailed):
-                await receipt.result(timeout=5)
+                await receipt.result(timeout=DEADLINE)
             [trace] = json.loads((await record(app.queue("one"), receipt.id))["stacktrace"])
             assert "StepFailed: the step 'burn' failed: GiveUp: toast\n" in trace
             assert ", in burn\n" in trace
@@ -341,7 +342,7 @@ async def test_a_job_without_steps_leaves_no_trace_of_them(make_app: AppFactory)
     app = make_app(plain, queues=[ONE])
     async with running_worker(app, "one"):
         receipt = await plain.dispatch(Number(n=2))
-        assert await receipt.result(timeout=5) == 2
+        assert await receipt.result(timeout=DEADLINE) == 2
         stored = await record(app.queue("one"), receipt.id)
     assert not [name for name in stored if name.startswith("step")]
 

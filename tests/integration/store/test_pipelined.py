@@ -13,6 +13,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from bullq import StoreUnavailable
 from bullq.store.connection import Store
+from tests.support.deadline import DEADLINE
 from tests.support.no_silent_skips import REDIS_SERVER, need
 from tests.support.proxy import Mode, running_proxy
 from tests.support.servers import RedisServer, debian_redis, free_port, running_server
@@ -144,7 +145,7 @@ async def test_tls_is_used_and_the_server_s_certificate_checked(tmp_path: Path) 
         *("-keyout", str(key), "-out", str(certificate)),
         stderr=asyncio.subprocess.DEVNULL,
     )
-    assert await asyncio.wait_for(make.wait(), 30) == 0
+    assert await asyncio.wait_for(make.wait(), DEADLINE) == 0
     port = free_port()
     with running_server(
         tmp_path,

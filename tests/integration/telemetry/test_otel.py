@@ -23,8 +23,9 @@ from bullq.queues.traced import TracedQueue
 from bullq.settings import Settings
 from bullq.store.adding import JobKind, NewJob
 from bullq.telemetry.otel import OpenTelemetry
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
-from tests.support.workers import DEADLINE, running_worker
+from tests.support.workers import running_worker
 
 REMOTE = "0af7651916cd43dd8448eb211c80319c"
 CARRIER = json.dumps({"traceparent": f"00-{REMOTE}-b7ad6b7169203331-01"})

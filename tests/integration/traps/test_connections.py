@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from bullq import Bullq, DispatchInDoubt, QueueSpec, StoreUnavailable, job
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.proxy import Mode, running_proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.workers import running_worker
@@ -75,18 +76,18 @@ async def test_p02_a_lost_reply_is_told_with_the_id_and_makes_no_second_job(
         first = await noted.dispatch(Nothing())
         lost = proxy.catch(b"EVALSHA")
         sending = asyncio.create_task(noted.dispatch(Nothing(), id="order-7"))
-        await asyncio.wait_for(lost.answered.wait(), 10)
+        await asyncio.wait_for(lost.answered.wait(), DEADLINE)
         lost.cut()
         with pytest.raises(DispatchInDoubt, match="order-7") as doubt:
-            await asyncio.wait_for(sending, 10)
+            await asyncio.wait_for(sending, DEADLINE)
         assert doubt.value.job_id == "order-7"
         assert await ids(app) == ["order-7", first.id]
         # Sending it again under its id is harmless, as the message says.
         again = await noted.dispatch(Nothing(), id=doubt.value.job_id)
         assert await ids(app) == ["order-7", first.id]
         async with running_worker(app, "default"):
-            assert await again.result(timeout=10) == "ran"
-            assert await first.result(timeout=10) == "ran"
+            assert await again.result(timeout=DEADLINE) == "ran"
+            assert await first.result(timeout=DEADLINE) == "ran"
         assert len(runs) == 2
 
 
@@ -98,10 +99,10 @@ async def test_p02_a_reply_lost_amid_a_bulk_is_told_with_an_id(
         await noted.dispatch(Nothing())
         lost = proxy.catch(b"EVALSHA")
         sending = asyncio.create_task(noted.dispatch_many([Nothing()] * 3))
-        await asyncio.wait_for(lost.answered.wait(), 10)
+        await asyncio.wait_for(lost.answered.wait(), DEADLINE)
         lost.cut()
         with pytest.raises(DispatchInDoubt) as doubt:
-            await asyncio.wait_for(sending, 10)
+            await asyncio.wait_for(sending, DEADLINE)
         waiting = await ids(app)
         assert len(waiting) == 4
         assert doubt.value.job_id in waiting
@@ -128,11 +129,11 @@ async def test_w11_a_success_whose_recording_failed_stays_a_success(
             await recorder.wait_for("job_started")
             await proxy.set_mode(Mode.REFUSE)
             go_on.set()
-            await asyncio.wait_for(ended.wait(), 10)
+            await asyncio.wait_for(ended.wait(), DEADLINE)
             await recorder.wait_for("redis_lost")
             await proxy.set_mode(Mode.PASS)
             await recorder.wait_for("job_completed")
-            assert await receipt.result(timeout=5) == "done"
+            assert await receipt.result(timeout=DEADLINE) == "done"
             assert not recorder.all("job_retried") + recorder.all("job_failed")
         assert runs == ["ran"]
         await direct.aclose()
@@ -156,7 +157,7 @@ async def test_w11_a_success_whose_recording_was_not_answered_stays_a_success(
             await recorder.wait_for("job_started")
             lost = proxy.catch(b"done")
             go_on.set()
-            await asyncio.wait_for(lost.answered.wait(), 10)
+            await asyncio.wait_for(lost.answered.wait(), DEADLINE)
             lost.cut()
             await recorder.wait_for("job_completed")
         told = [one.what for one in recorder.told if one.what.startswith("job_")]
@@ -171,7 +172,7 @@ async def test_w18_a_queue_whose_name_has_a_space_is_worked_on(make_app: AppFact
 
     app = make_app(spaced)
     async with running_worker(app, "my queue"):
-        assert await (await spaced.dispatch(Nothing())).result(timeout=10) == "ran"
+        assert await (await spaced.dispatch(Nothing())).result(timeout=DEADLINE) == "ran"
 
 
 async def test_w18_a_server_that_refuses_names_and_more_is_put_up_with(
@@ -185,7 +186,7 @@ async def test_w18_a_server_that_refuses_names_and_more_is_put_up_with(
     )
     app = make_app(noted, url=f"redis://worker:secret@127.0.0.1:{own_server.port}")
     async with running_worker(app, "default"):
-        assert await (await noted.dispatch(Nothing())).result(timeout=10) == "ran"
+        assert await (await noted.dispatch(Nothing())).result(timeout=DEADLINE) == "ran"
     await app.aclose()
     await admin.aclose()
 
@@ -195,7 +196,7 @@ async def test_w18_w20_a_worker_whose_name_no_server_takes_works_unnamed(
 ) -> None:
     app = make_app(noted)
     async with running_worker(app, "default", name="my worker"):
-        assert await (await noted.dispatch(Nothing())).result(timeout=10) == "ran"
+        assert await (await noted.dispatch(Nothing())).result(timeout=DEADLINE) == "ran"
 
 
 async def test_w20_dashboards_see_the_worker_once_and_who_ran_the_job(
@@ -206,7 +207,7 @@ async def test_w20_dashboards_see_the_worker_once_and_who_ran_the_job(
     client = queue.store.client()
     async with running_worker(app, "default", name="w-1"):
         receipt = await noted.dispatch(Nothing())
-        await receipt.result(timeout=10)
+        await receipt.result(timeout=DEADLINE)
         mark = f"{prefix}:{b64encode(b'default').decode()}"
         names = [one["name"] for one in await client.client_list()]
         assert [name for name in names if name.startswith(f"{mark}:w:")] == [f"{mark}:w:w-1"]

@@ -25,6 +25,7 @@ from bullq import (
 from bullq.protocol.record import JobRecord
 from bullq.worker.worker import Worker
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
 from tests.support.workers import Recorder, running_worker
 
@@ -88,10 +89,10 @@ async def test_w07_a_raising_observer_strands_no_job(
     observer = Raising()
     worker = app.worker("one", observer)
     task = asyncio.create_task(worker.run())
-    assert await (await second_time.dispatch(Nothing())).result(timeout=10) == 2
-    assert await (await fine.dispatch(Nothing())).result(timeout=10) == "fine"
+    assert await (await second_time.dispatch(Nothing())).result(timeout=DEADLINE) == 2
+    assert await (await fine.dispatch(Nothing())).result(timeout=DEADLINE) == "fine"
     worker.stop()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, DEADLINE)
     assert fails_once == [1, 2]
     assert observer.calls >= 6
     assert "an observer of bullq failed in job_started" in caplog.text
@@ -335,11 +336,11 @@ async def test_w14_a_record_that_cannot_be_claimed_ends_no_worker(
     else:
         await client.hset(live.keys.job(receipt.id), "ats", "many")
     async with running_worker(app, "one") as (_, recorder):
-        assert await (await fine.dispatch(Nothing())).result(timeout=10) == "fine"
+        assert await (await fine.dispatch(Nothing())).result(timeout=DEADLINE) == "fine"
         if fault == "no hash":
             [told] = await recorder.wait_for("job_discarded")
             assert told.arguments == ("one", receipt.id)
             assert not await client.exists(live.keys.job(receipt.id))
         else:
-            assert await receipt.result(timeout=10) == "fine"
+            assert await receipt.result(timeout=DEADLINE) == "fine"
         assert not await client.llen(live.keys.key("active"))

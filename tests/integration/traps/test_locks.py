@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from bullq import Bullq, Context, JobFailed, QueueSpec, job
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
 from tests.support.workers import Recorder, running_worker
 
@@ -40,7 +41,7 @@ async def test_w05_each_claim_has_its_own_lock_token(make_app: AppFactory) -> No
     receipts = await holds.dispatch_many([Nothing()] * 6)
     async with running_worker(app, "short-lock") as (_, recorder):
         for _ in receipts:
-            await asyncio.wait_for(running.acquire(), 10)
+            await asyncio.wait_for(running.acquire(), DEADLINE)
         queue = app.queue("short-lock")
         locks = [f"{queue.keys.job(receipt.id)}:lock" for receipt in receipts]
         tokens = await queue.store.client().mget(locks)
@@ -68,7 +69,7 @@ async def test_w09_a_blocked_event_loop_keeps_its_locks(
     async def waits(data: Nothing) -> str:
         """A bystander, whose lock the same blocked loop holds."""
         runs.append("bystander")
-        await asyncio.to_thread(blocked.wait, 10)
+        await asyncio.to_thread(blocked.wait, DEADLINE)
         return "done"
 
     app = make_app(blocks, waits, queues=[SHORT_LOCK])
@@ -76,11 +77,11 @@ async def test_w09_a_blocked_event_loop_keeps_its_locks(
     bystander = await waits.dispatch(Nothing())
     first.start()
     receipt = await blocks.dispatch(Nothing())
-    assert await asyncio.to_thread(blocked.wait, 10)
+    assert await asyncio.to_thread(blocked.wait, DEADLINE)
     async with running_worker(app, "short-lock") as (_, second):
-        assert await receipt.result(timeout=10) == "done"
-        assert await bystander.result(timeout=10) == "done"
-        await asyncio.to_thread(first.join, 10)
+        assert await receipt.result(timeout=DEADLINE) == "done"
+        assert await bystander.result(timeout=DEADLINE) == "done"
+        await asyncio.to_thread(first.join, DEADLINE)
     assert sorted(runs) == ["bystander", "first"]
     assert not second.all("job_started")
     assert not second.all("jobs_stalled")
@@ -112,7 +113,7 @@ async def test_w10_a_job_whose_lock_is_lost_is_cancelled_and_told(make_app: AppF
     queue = app.queue("short-lock")
     client = queue.store.client()
     async with running_worker(app, "short-lock") as (_, recorder):
-        await asyncio.wait_for(running.wait(), 10)
+        await asyncio.wait_for(running.wait(), DEADLINE)
         await client.set(f"{queue.keys.job(receipt.id)}:lock", "another worker's")
         [told] = await recorder.wait_for("job_lost")
         assert cancelled.is_set()
@@ -144,10 +145,10 @@ async def test_w10_a_sync_job_sees_that_its_lock_is_lost_and_its_slot_is_free(
     queue = app.queue("short-lock")
     client = queue.store.client()
     async with running_worker(app, "short-lock", concurrency=1) as (_, recorder):
-        assert await asyncio.to_thread(running.wait, 10)
+        assert await asyncio.to_thread(running.wait, DEADLINE)
         await client.set(f"{queue.keys.job(receipt.id)}:lock", "another worker's")
         await recorder.wait_for("job_lost")
-        assert await asyncio.to_thread(ended.wait, 10)
+        assert await asyncio.to_thread(ended.wait, DEADLINE)
         assert not await client.exists(queue.keys.logs(receipt.id))
         await client.delete(f"{queue.keys.job(receipt.id)}:lock")
 
@@ -168,7 +169,7 @@ async def test_w10_a_result_written_after_the_lock_was_lost_is_refused(
     receipt = await late.dispatch(Nothing())
     queue = app.queue("default")
     async with running_worker(app, "default") as (_, recorder):
-        await asyncio.wait_for(running.wait(), 10)
+        await asyncio.wait_for(running.wait(), DEADLINE)
         await queue.store.client().set(f"{queue.keys.job(receipt.id)}:lock", "another worker's")
         go_on.set()
         [told] = await recorder.wait_for("job_lost")
@@ -194,7 +195,7 @@ async def test_w21_a_worker_takes_a_dead_ones_jobs_back_as_soon_as_it_starts(
     await client.lmove(queue.keys.key("wait"), queue.keys.key("active"), "RIGHT", "LEFT")
     await client.sadd(queue.keys.key("stalled"), receipt.id)
     async with running_worker(app, "default") as (_, recorder):
-        assert await receipt.result(timeout=5) == 1
+        assert await receipt.result(timeout=DEADLINE) == 1
     assert [told.arguments[1] for told in recorder.all("jobs_stalled")] == [[receipt.id]]
     assert await client.hget(queue.keys.job(receipt.id), "stc") == "1"
 
@@ -217,7 +218,7 @@ async def test_a_job_that_stalled_too_often_fails_and_is_not_run_again(
     await client.hset(queue.keys.job(receipt.id), "stc", queue.spec.max_stalled_count)
     async with running_worker(app, "default"):
         with pytest.raises(JobFailed) as failed:
-            await receipt.result(timeout=5)
+            await receipt.result(timeout=DEADLINE)
     assert failed.value.reason == "job stalled more than allowable limit"
     assert not runs
 
@@ -239,18 +240,18 @@ async def test_the_renewal_survives_errors_that_it_does_not_know(make_app: AppFa
     lock = f"{queue.keys.job(receipt.id)}:lock"
     recorder: Recorder
     async with running_worker(app, "short-lock") as (_, recorder):
-        await asyncio.wait_for(running.wait(), 10)
+        await asyncio.wait_for(running.wait(), DEADLINE)
         await client.set(f"{queue.keys.key('stalled-check')}", "0", px=60_000)  # no check for now
         await client.delete(queue.keys.key("stalled"))
         await client.set(queue.keys.key("stalled"), "not a set")
         await recorder.wait_for("trouble")
         await client.delete(queue.keys.key("stalled"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             token = await client.get(lock)
             # It had at most 500 ms left before.
             while await client.pttl(lock) < 700:  # noqa: ASYNC110 - nobody tells of a renewal
                 await asyncio.sleep(0.01)
         assert await client.get(lock) == token
         go_on.set()
-        assert await receipt.result(timeout=5) == "done"
+        assert await receipt.result(timeout=DEADLINE) == "done"
     assert len(recorder.all("trouble")) == 1

@@ -21,6 +21,7 @@ from bullq import (
 from bullq.queues.adds import MOST_COST
 from bullq.store.adding import JobKind, NewJob
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.proxy import running_proxy
 from tests.support.servers import RedisServer, free_port
 from tests.support.workers import running_worker
@@ -81,7 +82,7 @@ async def test_p05_ids_that_node_accepts_are_accepted_and_run(
     assert receipt.id == job_id
     app = make_app(number)
     async with running_worker(app, "default"):
-        assert await receipt.result(timeout=10) == 3
+        assert await receipt.result(timeout=DEADLINE) == 3
 
 
 async def test_p05_ids_made_here_never_collide_with_those_that_redis_counts(
@@ -199,7 +200,7 @@ async def test_p10_values_in_data_arrive_as_they_were(make_app: AppFactory, valu
     app = make_app(echo)
     async with running_worker(app, "default"):
         receipt = await echo.dispatch(Anything(value=value))
-        result = await receipt.result(timeout=10)
+        result = await receipt.result(timeout=DEADLINE)
     assert result == value
     assert type(result) is type(value)
     assert json.loads(await stored_data(app, receipt.id)) == {"value": value}
@@ -250,13 +251,13 @@ async def test_p07_a_bulk_that_is_cut_off_says_what_became_of_each_job(
         await number.dispatch(Number(n=-1))  # so that all of the bulk goes by EVALSHA
         held = proxy.catch(b"EVALSHA")
         sending = asyncio.create_task(number.dispatch_many(items))
-        await asyncio.wait_for(held.answered.wait(), 10)
+        await asyncio.wait_for(held.answered.wait(), DEADLINE)
         later = proxy.catch(b"EVALSHA")
         held.let_go()
-        await asyncio.wait_for(later.answered.wait(), 10)
+        await asyncio.wait_for(later.answered.wait(), DEADLINE)
         later.cut()
         with pytest.raises(DispatchInDoubt, match=r"Of 1,250 jobs \d+ are queued, and") as cut:
-            await asyncio.wait_for(sending, 10)
+            await asyncio.wait_for(sending, DEADLINE)
         error = cut.value
         queued, doubtful = sorted(error.receipts), sorted(error.doubtful)
         assert len(queued) in {chunk, 2 * chunk}

@@ -16,6 +16,7 @@ from bullq import Backoff, Bullq, Context, InvalidOptionError, Keep, QueueSpec, 
 from bullq.protocol.record import JobRecord
 from bullq.queues.schedules import Schedule, ensure_schedule
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.workers import running_worker
 
 
@@ -73,7 +74,7 @@ async def test_w22_a_jobs_first_wait_is_within_its_jitter_on_the_clock(
 
     app = make_app(second_time, queues=[SPEC])
     async with running_worker(app, "spec"):
-        assert await (await second_time.dispatch(Nothing())).result(timeout=10) == 4
+        assert await (await second_time.dispatch(Nothing())).result(timeout=DEADLINE) == 4
     assert 0.145 <= began[1] - began[0] < 0.3 + 0.2
 
 
@@ -116,7 +117,7 @@ async def test_w22_a_recurring_jobs_runs_have_its_queues_attempts_backoff_and_re
         template = json.loads(
             await client.hget(live.keys.key("repeat:bullq-often"), "opts") or "{}"
         )
-        await asyncio.wait_for(ran.wait(), 10)
+        await asyncio.wait_for(ran.wait(), DEADLINE)
         [told, *_] = await recorder.wait_for("job_completed")
     first = JobRecord("", await client.hgetall(live.keys.job(told.arguments[0].id)))
     [second] = await delayed(app, "spec")

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from bullq import Bullq, Context, QueueSpec, job
 from bullq.protocol.record import JobRecord
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.proxy import running_proxy
 from tests.support.servers import RedisServer
 from tests.support.workers import Recorder, running_worker
@@ -52,13 +53,13 @@ async def test_w13_a_stop_during_a_claim_leaves_no_job_active(
         client = queue.store.client()
         held = proxy.catch_reply(b'"n":77')
         receipt = await claimed.dispatch(Number(n=77))
-        await asyncio.wait_for(held.answered.wait(), 10)
+        await asyncio.wait_for(held.answered.wait(), DEADLINE)
         worker.stop()
         await recorder.wait_for("worker_stopping")
         ended, _ = await asyncio.wait([task], timeout=0.3)
         assert not ended  # it knows that a claim is under way
         held.let_go()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, DEADLINE)
         assert await waiting(direct, "default") == [receipt.id]
         assert not await client.llen(queue.keys.key("active"))
         assert not await client.exists(f"{queue.keys.job(receipt.id)}:lock")
@@ -79,7 +80,7 @@ async def test_w13_running_jobs_end_before_the_deadline_and_no_new_one_begins(
     app = make_app(ends, queues=[QueueSpec(name="one", concurrency=1)])
     receipts = await ends.dispatch_many([Number(n=n) for n in range(3)])
     async with running_worker(app, "one", drain_timeout=60) as (worker, recorder):
-        await asyncio.wait_for(began.wait(), 10)
+        await asyncio.wait_for(began.wait(), DEADLINE)
         worker.stop()
         await recorder.wait_for("worker_stopping")
         go_on.set()
@@ -107,7 +108,7 @@ async def test_w13_what_outlives_the_deadline_goes_back_in_order_and_spends_no_a
     receipts = await long.dispatch_many([Number(n=n) for n in range(5)])
     async with running_worker(app, "default", drain_timeout=0.1) as (worker, recorder):
         for _ in receipts:
-            await asyncio.wait_for(running.acquire(), 10)
+            await asyncio.wait_for(running.acquire(), DEADLINE)
         began = time.monotonic()
         worker.stop()
         [told] = await recorder.wait_for("worker_stopped")
@@ -138,14 +139,14 @@ async def test_w13_a_sync_job_that_outlives_the_deadline_is_told_and_goes_back(
     app = make_app(sync)
     receipt = await sync.dispatch(Number())
     async with running_worker(app, "default", drain_timeout=0.1) as (worker, recorder):
-        assert await asyncio.to_thread(began.wait, 10)
+        assert await asyncio.to_thread(began.wait, DEADLINE)
         worker.stop()
         await recorder.wait_for("job_returned")
         await recorder.wait_for("worker_stopped")
     assert await waiting(app, "default") == [receipt.id]
     assert (await record(app, "default", receipt.id)).attempts_made == 0
     end.set()
-    assert await asyncio.to_thread(saw.wait, 10)
+    assert await asyncio.to_thread(saw.wait, DEADLINE)
 
 
 async def test_w13_a_job_that_swallows_its_cancellation_goes_back_all_the_same(
@@ -164,7 +165,7 @@ async def test_w13_a_job_that_swallows_its_cancellation_goes_back_all_the_same(
     app = make_app(stubborn)
     receipt = await stubborn.dispatch(Number())
     async with running_worker(app, "default", drain_timeout=0) as (worker, recorder):
-        await asyncio.wait_for(began.wait(), 10)
+        await asyncio.wait_for(began.wait(), DEADLINE)
         worker.stop()
         await recorder.wait_for("worker_stopped")
         assert await waiting(app, "default") == [receipt.id]
@@ -191,7 +192,7 @@ async def test_w13_a_job_that_fails_because_it_was_cancelled_spends_no_attempt(
     app = make_app(fails_cleaning_up)
     receipt = await fails_cleaning_up.dispatch(Number())
     async with running_worker(app, "default", drain_timeout=0.1) as (worker, recorder):
-        await asyncio.wait_for(began.wait(), 10)
+        await asyncio.wait_for(began.wait(), DEADLINE)
         worker.stop()
         await recorder.wait_for("worker_stopped")
     assert await waiting(app, "default") == [receipt.id]
@@ -213,10 +214,10 @@ async def test_w13_a_job_that_ends_while_it_is_cancelled_counts(make_app: AppFac
     app = make_app(saves)
     receipt = await saves.dispatch(Number())
     async with running_worker(app, "default", drain_timeout=0.1) as (worker, recorder):
-        await asyncio.wait_for(began.wait(), 10)
+        await asyncio.wait_for(began.wait(), DEADLINE)
         worker.stop()
         await recorder.wait_for("worker_stopped")
-    assert await receipt.result(timeout=5) == "half of it"
+    assert await receipt.result(timeout=DEADLINE) == "half of it"
 
 
 async def test_w13_prioritised_jobs_go_back_to_where_they_were(make_app: AppFactory) -> None:
@@ -231,7 +232,7 @@ async def test_w13_prioritised_jobs_go_back_to_where_they_were(make_app: AppFact
     first = [await long.dispatch(Number(), priority=1, id=name) for name in ("a", "b")]
     async with running_worker(app, "default", drain_timeout=0) as (worker, recorder):
         for _ in first:
-            await asyncio.wait_for(running.acquire(), 10)
+            await asyncio.wait_for(running.acquire(), DEADLINE)
         worker.stop()
         await recorder.wait_for("worker_stopped")
     later = await long.dispatch(Number(), priority=1)
@@ -255,9 +256,9 @@ async def test_w13_a_stop_while_redis_is_away_has_a_deadline(
     await long.dispatch(Number())
     worker = app.worker("default", recorder := Recorder(), drain_timeout=0.1)
     task = asyncio.create_task(worker.run())
-    await asyncio.wait_for(running.wait(), 10)
+    await asyncio.wait_for(running.wait(), DEADLINE)
     own_server.kill()
     await recorder.wait_for("redis_lost")
     worker.stop()
-    await asyncio.wait_for(task, 20)
+    await asyncio.wait_for(task, DEADLINE)
     await app.aclose()

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from bullq import Backoff, QueueSpec, RateLimit, job
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.proxy import running_proxy
 from tests.support.servers import RedisServer
 from tests.support.workers import running_worker
@@ -40,7 +41,7 @@ class Pickups:
 
     async def send(self) -> float:
         await self.job.dispatch(Sent(due=time.monotonic()))
-        return await asyncio.wait_for(self.heard.get(), 20)
+        return await asyncio.wait_for(self.heard.get(), DEADLINE)
 
 
 @pytest.mark.slow
@@ -69,10 +70,10 @@ async def test_w01_a_job_that_comes_while_a_claim_is_under_way_is_not_missed(
                 await quiet(other)
             claim = proxy.catch(worker._exchange._token_prefix.encode())
             worker._exchange.look()
-            await asyncio.wait_for(claim.answered.wait(), 10)
+            await asyncio.wait_for(claim.answered.wait(), DEADLINE)
             begins = asyncio.create_task(pickups.send())
             wait, marker = keys.key("wait"), keys.key("marker")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(DEADLINE):
                 while not await client.llen(wait) or await client.exists(marker):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)  # the listener tells nobody what it takes
             claim.let_go()
@@ -99,7 +100,7 @@ async def test_w01_a_worker_whose_listening_connection_dies_listens_again(
         assert await pickups.send() < LATE_MS
         if busy:
             await holds_the_slot.dispatch(Sent())
-            await asyncio.wait_for(began.wait(), 10)
+            await asyncio.wait_for(began.wait(), DEADLINE)
         queue = app.queue("idle")
         client = queue.store.client()
         name = queue.keys.worker_client_name("")
@@ -131,7 +132,7 @@ async def test_w02_a_rate_limit_costs_exactly_its_time(make_app: AppFactory) -> 
     app = make_app(limited, queues=[spec])
     receipts = await limited.dispatch_many([Sent()] * 6)
     async with running_worker(app, "limited"):
-        await asyncio.wait_for(all_began.wait(), 10)
+        await asyncio.wait_for(all_began.wait(), DEADLINE)
     # By the server's clock: how late a job hears of its claim is another matter.
     queue = app.queue("limited")
     client = queue.store.client()
@@ -153,12 +154,12 @@ async def test_w02_a_rate_limit_that_is_lifted_holds_nobody_up_for_its_whole_tim
     async with running_worker(app, "limited") as (worker, _):
         await pickups.send()
         sending = asyncio.create_task(pickups.send())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             while not worker._exchange.is_limited:  # noqa: ASYNC110 - the worker tells nobody
                 await asyncio.sleep(0.01)
         queue = app.queue("limited")
         await queue.store.client().delete(queue.keys.key("limiter"))
-        await asyncio.wait_for(sending, 5)
+        await asyncio.wait_for(sending, DEADLINE)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -183,7 +184,7 @@ async def test_w02_global_concurrency_begins_the_next_job_when_one_ends(
     async with contextlib.AsyncExitStack() as stack:
         for number in range(workers):
             await stack.enter_async_context(running_worker(app, "narrow", name=f"w{number}"))
-        await asyncio.gather(*(receipt.result(timeout=20) for receipt in receipts))
+        await asyncio.gather(*(receipt.result(timeout=DEADLINE) for receipt in receipts))
         took = time.monotonic() - began
     assert most == 1
     assert took < 20 * 0.02 + 2
@@ -194,7 +195,7 @@ async def test_w03_a_delay_of_700_ms_is_not_rounded_up_to_a_second(make_app: App
     app = make_app(pickups.job)
     async with running_worker(app, "delays"):
         await pickups.job.dispatch(Sent(due=time.monotonic() + 0.7), delay=0.7)
-        late = await asyncio.wait_for(pickups.heard.get(), 10)
+        late = await asyncio.wait_for(pickups.heard.get(), DEADLINE)
     assert -5 <= late < LATE_MS
 
 
@@ -206,7 +207,7 @@ async def test_w03_a_sooner_delay_that_comes_later_is_on_time_and_so_is_the_othe
     async with running_worker(app, "delays"):
         await pickups.job.dispatch(Sent(due=time.monotonic() + 2.0), delay=2.0)
         await pickups.job.dispatch(Sent(due=time.monotonic() + 0.3), delay=0.3)
-        late = [await asyncio.wait_for(pickups.heard.get(), 10) for _ in range(2)]
+        late = [await asyncio.wait_for(pickups.heard.get(), DEADLINE) for _ in range(2)]
     assert all(-5 <= one < LATE_MS for one in late), late
 
 
@@ -220,7 +221,7 @@ async def test_w23_a_clock_60_s_fast_fires_no_50_s_delay(
     right = time.time
     monkeypatch.setattr(time, "time", lambda: right() + 60)
     async with running_worker(app, "clocks") as (_, recorder):
-        assert -5 <= await asyncio.wait_for(pickups.heard.get(), 10) < LATE_MS
+        assert -5 <= await asyncio.wait_for(pickups.heard.get(), DEADLINE) < LATE_MS
         await recorder.wait_for("job_completed")
         assert await receipt.status() == "delayed"
         assert await soon.status() == "completed"
@@ -262,7 +263,7 @@ async def test_w23_a_slow_clock_delays_nothing(
     right = time.time
     monkeypatch.setattr(time, "time", lambda: right() - 60)
     async with running_worker(app, "clocks"):
-        assert -5 <= await asyncio.wait_for(pickups.heard.get(), 10) < LATE_MS
+        assert -5 <= await asyncio.wait_for(pickups.heard.get(), DEADLINE) < LATE_MS
 
 
 @pytest.mark.parametrize("ahead", [60, -60])
@@ -277,7 +278,7 @@ async def test_w23_a_clock_that_is_set_while_a_worker_waits_disturbs_no_delay(
         await recorder.wait_for("job_completed")
         monkeypatch.setattr(time, "time", lambda: right() + ahead)
         await pickups.job.dispatch(Sent(due=time.monotonic() + 0.7), delay=0.7)
-        assert -5 <= await asyncio.wait_for(pickups.heard.get(), 10) < LATE_MS
+        assert -5 <= await asyncio.wait_for(pickups.heard.get(), DEADLINE) < LATE_MS
 
 
 @pytest.mark.parametrize(("concurrency", "most"), [(1, 1.0), (10, 0.4), (100, 0.1)])
@@ -337,7 +338,7 @@ async def quiet(client: redis.Redis) -> None:
     def state() -> tuple[int, int]:
         return script_calls(client), client.info("clients")["blocked_clients"]
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         before = (-1, 0)
         while (now := state()) != before or not now[1]:
             before = now

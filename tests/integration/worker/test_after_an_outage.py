@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from bullq import Bullq, job
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
 from tests.support.workers import running_worker
 
@@ -30,11 +31,11 @@ async def test_a_result_whose_event_was_trimmed_during_an_outage_is_found(
     async with running_worker(app, "default") as (_, recorder):
         receipt = await waits.dispatch(Nothing())
         await recorder.wait_for("job_started")
-        waiting = asyncio.create_task(receipt.result(timeout=20))
+        waiting = asyncio.create_task(receipt.result(timeout=DEADLINE))
         queue = app.queue("default")
         client = queue.store.client()
         name = queue.keys.client_name(":qe")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             while not (  # noqa: ASYNC110 - Redis tells nobody who listens
                 readers := [
                     one
@@ -48,7 +49,7 @@ async def test_a_result_whose_event_was_trimmed_during_an_outage_is_found(
         go_on.set()
         await recorder.wait_for("job_completed")
         await client.xtrim(queue.keys.key("events"), maxlen=0, approximate=False)
-        assert await asyncio.wait_for(waiting, 15) == 7
+        assert await asyncio.wait_for(waiting, DEADLINE) == 7
     await app.aclose()
 
 
@@ -63,7 +64,7 @@ async def test_a_stopping_worker_leaves_the_marker_of_a_delayed_job(
     marker = queue.keys.key("marker")
     async with running_worker(app, "default"):
         await later.dispatch(Nothing(), delay=3600)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             while await queue.store.client().exists(marker):  # noqa: ASYNC110 - nor who takes it
                 await asyncio.sleep(0)
     [(member, score)] = await queue.store.client().zrange(marker, 0, -1, withscores=True)

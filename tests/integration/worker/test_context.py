@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from bullq import Bullq, Context, JobFailed, QueueSpec, job
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.workers import running_worker
 
 ONE = QueueSpec(name="one", concurrency=1, attempts=1, keep_logs=5)
@@ -50,7 +51,7 @@ async def test_a_log_row_arrives_as_it_was(make_app: AppFactory, kind: str, row:
     app = make_app(saying, queues=[ONE])
     async with running_worker(app, "one"):
         receipt = await saying.dispatch(Nothing())
-        await receipt.result(timeout=10)
+        await receipt.result(timeout=DEADLINE)
         [stored] = await logs(app, receipt.id)
     assert stored == row.encode(errors="replace").decode()
 
@@ -64,7 +65,7 @@ async def test_rows_keep_their_order_and_the_newest_are_kept(make_app: AppFactor
     app = make_app(counts, queues=[ONE])
     async with running_worker(app, "one"):
         receipt = await counts.dispatch(Nothing())
-        await receipt.result(timeout=10)
+        await receipt.result(timeout=DEADLINE)
     assert await logs(app, receipt.id) == ["195", "196", "197", "198", "199"]
 
 
@@ -78,7 +79,7 @@ async def test_a_failing_jobs_rows_are_on_record_too(make_app: AppFactory) -> No
     async with running_worker(app, "one"):
         receipt = await fails.dispatch(Nothing())
         with pytest.raises(JobFailed):
-            await receipt.result(timeout=10)
+            await receipt.result(timeout=DEADLINE)
         assert await logs(app, receipt.id) == ["before"]
 
 
@@ -97,7 +98,7 @@ async def test_progress_that_json_cannot_hold_is_refused_where_it_is_told(
     app = make_app(reports, queues=[ONE])
     async with running_worker(app, "one"):
         receipt = await reports.dispatch(Nothing())
-        assert await receipt.result(timeout=10) == "went on"
+        assert await receipt.result(timeout=DEADLINE) == "went on"
     assert await progress(app, receipt.id) is None
 
 
@@ -113,7 +114,7 @@ async def test_progress_is_what_it_was_when_it_was_told(make_app: AppFactory) ->
     app = make_app(reports, queues=[ONE])
     async with running_worker(app, "one"):
         receipt = await reports.dispatch(Nothing())
-        await receipt.result(timeout=10)
+        await receipt.result(timeout=DEADLINE)
     assert await progress(app, receipt.id) == '{"page":1}'
     live = app.queue("one")
     entries = [entry for _, entry in await live.store.client().xrange(live.keys.key("events"))]
@@ -133,7 +134,7 @@ async def test_a_row_that_redis_refuses_costs_the_job_nothing(make_app: AppFacto
 
     app = make_app(says, queues=[ONE])
     async with running_worker(app, "one") as (_, recorder):
-        assert await (await says.dispatch(Nothing())).result(timeout=10) == "done"
+        assert await (await says.dispatch(Nothing())).result(timeout=DEADLINE) == "done"
         assert not recorder.all("trouble")
 
 
@@ -153,8 +154,8 @@ async def test_a_thread_that_outlives_its_job_writes_nothing_more(make_app: AppF
     app = make_app(leaves_a_thread, queues=[ONE])
     async with running_worker(app, "one"):
         receipt = await leaves_a_thread.dispatch(Nothing())
-        await receipt.result(timeout=10)
+        await receipt.result(timeout=DEADLINE)
         go_on.set()
-        assert await asyncio.to_thread(wrote.wait, 10)
+        assert await asyncio.to_thread(wrote.wait, DEADLINE)
         await asyncio.sleep(0)
     assert await logs(app, receipt.id) == ["in time"]

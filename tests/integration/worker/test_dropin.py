@@ -11,7 +11,8 @@ import bullmq
 import pytest
 import redis.asyncio
 
-from tests.support.dropin import DEADLINE, Bench, idle
+from tests.support.deadline import DEADLINE
+from tests.support.dropin import Bench, idle
 from tests.support.servers import RedisServer
 
 

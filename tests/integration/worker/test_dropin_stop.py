@@ -12,7 +12,8 @@ import pytest
 
 from bullq import Worker
 from bullq.worker.worker import Worker as Core
-from tests.support.dropin import DEADLINE, Bench, Events, idle
+from tests.support.deadline import DEADLINE
+from tests.support.dropin import Bench, Events, idle
 from tests.support.servers import RedisServer
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import bullmq
 
 from bullq import Worker
-from tests.support.dropin import DEADLINE, Bench, Events, idle
+from tests.support.deadline import DEADLINE
+from tests.support.dropin import Bench, Events, idle
 from tests.support.servers import RedisServer
 
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from bullq import Bullq, job
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
 from tests.support.workers import Recorder, running_worker
 
@@ -54,7 +55,7 @@ class Pickups:
         took = []
         for one in self.jobs:
             await one.dispatch(Sent(at=time.monotonic()))
-            took.append(await asyncio.wait_for(self.took.get(), 30))
+            took.append(await asyncio.wait_for(self.took.get(), DEADLINE))
         return max(took)
 
 

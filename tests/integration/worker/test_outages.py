@@ -14,6 +14,7 @@ from bullq import Bullq, QueueSpec, StoreUnavailable, job
 from bullq.jobs.dispatching import DispatchOptions
 from bullq.protocol.record import JobRecord
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.proxy import Mode, running_proxy
 from tests.support.servers import RedisServer
 from tests.support.workers import running_worker
@@ -75,7 +76,7 @@ async def test_a_server_killed_and_restarted_under_load_loses_no_job(
         answers = time.monotonic()
         await recorder.wait_for("redis_back")
         assert time.monotonic() - answers < 1
-        await recorder.wait_for("job_completed", 900, deadline=20)
+        await recorder.wait_for("job_completed", 900)
         assert len(recorder.all("redis_lost")) == len(recorder.all("redis_back")) == 1
     assert await states(app) == {"completed": 900}
     assert set(runs) == set(range(900))
@@ -111,7 +112,7 @@ async def silent_for(seconds: float, app: Bullq, server: RedisServer) -> None:
         answers = time.monotonic()
         await recorder.wait_for("redis_back")
         assert time.monotonic() - answers < 1
-        await recorder.wait_for("job_completed", 900, deadline=20)
+        await recorder.wait_for("job_completed", 900)
         assert len(recorder.all("redis_lost")) == len(recorder.all("redis_back")) == 1
         assert not recorder.all("job_lost") + recorder.all("jobs_stalled")
     assert await states(app) == {"completed": 900}
@@ -129,7 +130,7 @@ async def test_all_connections_killed_under_load_loses_no_job(
         for completed in (100, 300, 500):
             await recorder.wait_for("job_completed", completed)
             await client.client_kill_filter(_type="normal", skipme=True)
-        await recorder.wait_for("job_completed", 900, deadline=20)
+        await recorder.wait_for("job_completed", 900)
         assert not recorder.all("job_lost") + recorder.all("jobs_stalled")
     assert await states(app) == {"completed": 900}
     assert runs.total() == len(runs) == 900
@@ -146,10 +147,10 @@ async def test_jobs_claimed_by_a_call_whose_reply_is_lost_are_found_again_at_onc
             await (await count.dispatch(Number(n=-1))).result()
             lost = proxy.catch_reply(b'"n":0')
             receipts = await count.dispatch_many([Number(n=n) for n in range(3)])
-            await asyncio.wait_for(lost.answered.wait(), 10)
+            await asyncio.wait_for(lost.answered.wait(), DEADLINE)
             lost.cut()
             for receipt in receipts:
-                await receipt.result(timeout=5)
+                await receipt.result(timeout=DEADLINE)
             assert len(recorder.all("redis_lost")) == len(recorder.all("redis_back")) == 1
         for record in await records(app, [receipt.id for receipt in receipts]):
             assert (record.attempts_started, record.stalled_count) == (1, 0)
@@ -167,9 +168,9 @@ async def test_replies_lost_one_after_another_under_load_lose_no_job(
             for completed in range(50, 400, 50):
                 await recorder.wait_for("job_completed", completed)
                 lost = proxy.catch_reply(b'"n":')
-                await asyncio.wait_for(lost.answered.wait(), 10)
+                await asyncio.wait_for(lost.answered.wait(), DEADLINE)
                 lost.cut()
-            await recorder.wait_for("job_completed", 600, deadline=20)
+            await recorder.wait_for("job_completed", 600)
             assert not recorder.all("job_lost") + recorder.all("jobs_stalled")
         assert await states(app) == {"completed": 600}
         assert runs.total() == len(runs) == 600
@@ -219,7 +220,7 @@ async def test_a_server_that_turns_read_only_for_a_while_loses_no_outcome(
         with pytest.raises(StoreUnavailable, match=r"cannot serve now: .*read only"):
             await waits.dispatch(Number(n=2))
         await client.execute_command("REPLICAOF", "NO", "ONE")
-        assert await receipt.result(timeout=10) == "done"
+        assert await receipt.result(timeout=DEADLINE) == "done"
         assert not recorder.all("trouble") + recorder.all("job_lost")
     assert runs == {1: 1}
     await app.aclose()
@@ -248,7 +249,7 @@ async def test_a_server_out_of_memory_takes_no_new_jobs_and_loses_no_outcome(
         go_on.set()
         await recorder.wait_for("job_completed", 2)
         await client.config_set("maxmemory", "0")
-        assert [await one.result(timeout=10) for one in (first, then)] == ["done", "done"]
+        assert [await one.result(timeout=DEADLINE) for one in (first, then)] == ["done", "done"]
         assert not recorder.all("trouble") + recorder.all("job_lost")
     assert runs == {1: 1, 2: 1}
     await app.aclose()
@@ -304,10 +305,10 @@ async def test_a_worker_whose_marker_cannot_be_put_back_is_not_deaf(
             unanswered = proxy.catch(b"ZADD")
             # Begun by the clock, it leaves the marker to whoever listens.
             await direct.dispatcher.dispatch(hold, Number(n=0), DispatchOptions(delay=0.3))
-            await asyncio.wait_for(began.wait(), 10)
+            await asyncio.wait_for(began.wait(), DEADLINE)
             await direct.dispatcher.dispatch(hold, Number(n=2), DispatchOptions())
-            await asyncio.wait_for(unanswered.answered.wait(), 10)
+            await asyncio.wait_for(unanswered.answered.wait(), DEADLINE)
             go_on.set()
             await recorder.wait_for("job_completed", 3)
             await direct.dispatcher.dispatch(hold, Number(n=3), DispatchOptions())
-            await recorder.wait_for("job_completed", 4, deadline=5)
+            await recorder.wait_for("job_completed", 4)

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from bullq import Backoff, Bullq, Context, GiveUp, JobFailed, QueueSpec, RetryAfter, job
 from bullq.protocol.record import JobRecord
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.workers import running_worker
 
 ONE = QueueSpec(name="one", concurrency=1, attempts=1, backoff=Backoff.fixed(0))
@@ -91,8 +92,8 @@ async def test_whatever_a_job_raises_fails_that_job_alone(
     async with running_worker(app, "one") as (_, recorder):
         receipt = await failing.dispatch(Nothing())
         with pytest.raises(JobFailed, match=reason):
-            await receipt.result(timeout=10)
-        assert await (await fine.dispatch(Nothing())).result(timeout=10) == "fine"
+            await receipt.result(timeout=DEADLINE)
+        assert await (await fine.dispatch(Nothing())).result(timeout=DEADLINE) == "fine"
         assert not recorder.all("trouble")
     stored = await record(app, receipt.id)
     assert "raise error()" in stored.stacktrace[0]
@@ -110,7 +111,7 @@ async def test_an_attempt_is_tried_again_until_none_is_left(make_app: AppFactory
     async with running_worker(app, "one") as (_, recorder):
         receipt = await fails.dispatch(Nothing())
         with pytest.raises(JobFailed, match="attempt 3 of 3"):
-            await receipt.result(timeout=10)
+            await receipt.result(timeout=DEADLINE)
         await recorder.wait_for("job_failed")
         assert len(recorder.all("job_retried")) == 2
     stored = await record(app, receipt.id)
@@ -133,7 +134,7 @@ async def test_an_unrecoverable_error_spends_no_more_attempts(
     async with running_worker(app, "one"):
         receipt = await gives_up.dispatch(Nothing())
         with pytest.raises(JobFailed, match="hopeless"):
-            await receipt.result(timeout=10)
+            await receipt.result(timeout=DEADLINE)
     assert (await record(app, receipt.id)).attempts_made == 1
     assert "retries-exhausted" not in [entry["event"] for entry in await events(app)]
 
@@ -150,7 +151,7 @@ async def test_retry_after_waits_as_told_and_spends_attempts(make_app: AppFactor
     async with running_worker(app, "one"):
         receipt = await later.dispatch(Nothing())
         with pytest.raises(JobFailed, match=r"asked to be tried again in 0\.2 s"):
-            await receipt.result(timeout=10)
+            await receipt.result(timeout=DEADLINE)
     assert len(began) == 3
     assert all(0.19 <= b - a < 0.4 for a, b in pairwise(began))
 
@@ -187,7 +188,7 @@ async def test_a_result_of_5_mb_arrives(make_app: AppFactory) -> None:
 
     app = make_app(large, queues=[ONE])
     async with running_worker(app, "one"):
-        result = await (await large.dispatch(Nothing())).result(timeout=20)
+        result = await (await large.dispatch(Nothing())).result(timeout=DEADLINE)
     assert len(result.encode()) == 5_000_000
 
 
@@ -208,7 +209,7 @@ async def test_an_async_job_past_its_timeout_is_cancelled_and_tried_again(
 
     app = make_app(slow, queues=[ONE])
     async with running_worker(app, "one") as (_, recorder):
-        assert await (await slow.dispatch(Nothing())).result(timeout=10) == "in time"
+        assert await (await slow.dispatch(Nothing())).result(timeout=DEADLINE) == "in time"
         [told] = recorder.all("job_retried")
     assert told.arguments[1] == "the attempt ran longer than its timeout of 100 ms"
     assert len(cleaned) == 1
@@ -228,7 +229,7 @@ async def test_a_sync_job_past_its_timeout_is_told_and_its_slot_is_free(
     async with running_worker(app, "one"):
         receipt = await slow.dispatch(Nothing())
         with pytest.raises(JobFailed, match="ran longer than its timeout of 100 ms"):
-            await receipt.result(timeout=5)
+            await receipt.result(timeout=DEADLINE)
 
 
 async def test_a_queues_timeout_holds_where_the_job_says_none(make_app: AppFactory) -> None:
@@ -239,7 +240,7 @@ async def test_a_queues_timeout_holds_where_the_job_says_none(make_app: AppFacto
     app = make_app(slow, queues=[QueueSpec(name="bounded", attempts=1, job_timeout=0.1)])
     async with running_worker(app, "bounded"):
         with pytest.raises(JobFailed, match="timeout of 100 ms"):
-            await (await slow.dispatch(Nothing())).result(timeout=5)
+            await (await slow.dispatch(Nothing())).result(timeout=DEADLINE)
 
 
 async def test_tasks_that_a_job_leaves_behind_disturb_nothing(make_app: AppFactory) -> None:
@@ -260,8 +261,8 @@ async def test_tasks_that_a_job_leaves_behind_disturb_nothing(make_app: AppFacto
     app = make_app(leaves_a_task, queues=[ONE])
     async with running_worker(app, "one"):
         receipt = await leaves_a_task.dispatch(Nothing())
-        assert await receipt.result(timeout=15) == "done"
-        assert await (await leaves_a_task.dispatch(Nothing())).result(timeout=15) == "done"
+        assert await receipt.result(timeout=DEADLINE) == "done"
+        assert await (await leaves_a_task.dispatch(Nothing())).result(timeout=DEADLINE) == "done"
         end.set()
         await asyncio.gather(*left)
 
@@ -274,13 +275,13 @@ async def test_5_000_jobs_leave_no_tasks_behind(make_app: AppFactory) -> None:
 
     app = make_app(quick)
     async with running_worker(app, "default") as (worker, recorder):
-        await (await quick.dispatch(Nothing())).result(timeout=10)
+        await (await quick.dispatch(Nothing())).result(timeout=DEADLINE)
         await asyncio.sleep(0)
         before = len(asyncio.all_tasks())
         for _ in range(5):
             await quick.dispatch_many([Nothing()] * 1_000)
-        await recorder.wait_for("job_completed", 5_001, deadline=30)
-        await (await quick.dispatch(Nothing())).result(timeout=10)
+        await recorder.wait_for("job_completed", 5_001)
+        await (await quick.dispatch(Nothing())).result(timeout=DEADLINE)
         await recorder.wait_for("job_completed", 5_002)
         assert len(asyncio.all_tasks()) <= before + 1
         assert not worker._running

@@ -10,7 +10,8 @@ from bullq import QueueSpec
 from bullq.queues.queue import JobQueue
 from bullq.worker.renewal import Renewal
 from tests.conftest import AppFactory
-from tests.support.workers import DEADLINE, Recorder
+from tests.support.deadline import DEADLINE
+from tests.support.workers import Recorder
 
 SHORT = QueueSpec(name="short", lock_duration=1)
 

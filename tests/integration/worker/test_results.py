@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from bullq import JobFailed, Keep, QueueSpec, ResultGone, ResultTimeout, job
 from bullq.jobs.dispatching import DispatchOptions
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.proxy import Mode, running_proxy
 from tests.support.servers import RedisServer
 from tests.support.workers import running_worker
@@ -36,13 +37,13 @@ async def test_a_job_removed_at_its_end_is_heard_before_and_after(make_app: AppF
         await recorder.wait_for("job_completed")
         await recorder.wait_for("job_failed")
         assert await receipt.status() == "unknown"
-        assert await receipt.result(timeout=5) == 9
+        assert await receipt.result(timeout=DEADLINE) == 9
         with pytest.raises(JobFailed, match="negative"):
-            await failing.result(timeout=5)
+            await failing.result(timeout=DEADLINE)
         # And now with the waiting first.
-        waiting = [asyncio.create_task(receipt.result(timeout=5))]
+        waiting = [asyncio.create_task(receipt.result(timeout=DEADLINE))]
         another = await square.dispatch(Number(n=4))
-        waiting.append(asyncio.create_task(another.result(timeout=5)))
+        waiting.append(asyncio.create_task(another.result(timeout=DEADLINE)))
         assert await asyncio.gather(*waiting) == [9, 16]
 
 
@@ -57,7 +58,7 @@ async def test_a_result_that_is_gone_from_the_stream_too_is_told_as_gone(
     await live.store.client().delete(live.keys.key("events"))
     began = time.monotonic()
     with pytest.raises(ResultGone, match="keep finished jobs longer"):
-        await receipt.result(timeout=10)
+        await receipt.result(timeout=DEADLINE)
     assert time.monotonic() - began < 5
 
 
@@ -67,8 +68,8 @@ async def test_200_waiters_for_one_result_and_200_for_others_all_hear(
     app = make_app(square, queues=[REMOVES])
     one = await square.dispatch(Number(n=7))
     others = await square.dispatch_many([Number(n=n) for n in range(200)])
-    waiting = [asyncio.create_task(one.result(timeout=20)) for _ in range(200)]
-    waiting += [asyncio.create_task(other.result(timeout=20)) for other in others]
+    waiting = [asyncio.create_task(one.result(timeout=DEADLINE)) for _ in range(200)]
+    waiting += [asyncio.create_task(other.result(timeout=DEADLINE)) for other in others]
     async with running_worker(app, "removes"):
         results = await asyncio.gather(*waiting)
     assert results == [49] * 200 + [n**2 for n in range(200)]
@@ -79,7 +80,7 @@ async def test_200_waiters_for_one_result_and_200_for_others_all_hear(
         clients = await live.store.client().client_list()
         return [one["name"] for one in clients if one["name"] == name]
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         while await readers():  # noqa: ASYNC110 - the last one has left; nobody tells that it did
             await asyncio.sleep(0.01)
 
@@ -89,7 +90,7 @@ async def test_a_result_is_heard_though_the_readers_connection_is_killed(
 ) -> None:
     app = make_app(square, queues=[REMOVES])
     receipts = await square.dispatch_many([Number(n=n) for n in range(3)])
-    waiting = [asyncio.create_task(receipt.result(timeout=20)) for receipt in receipts]
+    waiting = [asyncio.create_task(receipt.result(timeout=DEADLINE)) for receipt in receipts]
     live = app.queue("removes")
     client = live.store.client()
 
@@ -99,7 +100,7 @@ async def test_a_result_is_heard_though_the_readers_connection_is_killed(
                 return str(one["id"])
         return None
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         while not (found := await reader()):  # noqa: ASYNC110 - nobody tells that it reads
             await asyncio.sleep(0.01)
     await client.client_kill_filter(_id=found)
@@ -118,7 +119,7 @@ async def test_time_is_up_on_time_and_the_job_goes_on(make_app: AppFactory) -> N
     with pytest.raises(ResultTimeout):
         await receipt.result(timeout=0)
     async with running_worker(app, "removes"):
-        assert await receipt.result(timeout=5) == 4
+        assert await receipt.result(timeout=DEADLINE) == 4
 
 
 async def test_time_is_up_on_time_though_redis_does_not_answer(
@@ -143,11 +144,11 @@ async def test_a_deduplicated_jobs_receipt_is_that_of_the_job_that_stands_for_it
     second = await square.dispatch(Number(n=6), deduplication_id="five")
     assert second.id == first.id
     async with running_worker(app, "removes"):
-        assert await second.result(timeout=5) == 25
+        assert await second.result(timeout=DEADLINE) == 25
         # The first has ended, and stands for nobody any more.
         third = await square.dispatch(Number(n=6), deduplication_id="five")
         assert third.id != first.id
-        assert await third.result(timeout=5) == 36
+        assert await third.result(timeout=DEADLINE) == 36
 
 
 async def test_the_same_id_twice_is_one_job(make_app: AppFactory) -> None:
@@ -161,9 +162,9 @@ async def test_the_same_id_twice_is_one_job(make_app: AppFactory) -> None:
     app = make_app(once)
     receipts = [await once.dispatch(Number(n=n), id="order-7") for n in (1, 2)]
     async with running_worker(app, "default"):
-        assert [await one.result(timeout=5) for one in receipts] == [1, 1]
+        assert [await one.result(timeout=DEADLINE) for one in receipts] == [1, 1]
         again = await once.dispatch(Number(n=3), id="order-7")  # its record is kept
-        assert await again.result(timeout=5) == 1
+        assert await again.result(timeout=DEADLINE) == 1
     assert runs == [1]
 
 
@@ -175,7 +176,7 @@ async def test_a_reader_whose_first_question_goes_unanswered_asks_again(
         app, direct = make_app(square, url=proxy.url), make_app(square)
         receipt = await app.dispatcher.dispatch(square, Number(n=6), DispatchOptions())
         unanswered = proxy.catch(b"XREVRANGE")
-        waiting = asyncio.create_task(receipt.result(timeout=20))
-        await asyncio.wait_for(unanswered.answered.wait(), 10)
+        waiting = asyncio.create_task(receipt.result(timeout=DEADLINE))
+        await asyncio.wait_for(unanswered.answered.wait(), DEADLINE)
         async with running_worker(direct, "removes"):
-            assert await asyncio.wait_for(waiting, 10) == 36
+            assert await asyncio.wait_for(waiting, DEADLINE) == 36

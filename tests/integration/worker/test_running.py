@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from bullq import Context, job
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.workers import running_worker
 
 
@@ -22,7 +23,7 @@ async def test_a_job_runs_and_its_result_comes_back(make_app: AppFactory) -> Non
     app = make_app(double)
     async with running_worker(app, "default"):
         receipt = await double.dispatch(Order(order_id=21))
-        assert await receipt.result(timeout=5) == 42
+        assert await receipt.result(timeout=DEADLINE) == 42
     assert await receipt.status() == "completed"
 
 
@@ -38,5 +39,5 @@ async def test_a_sync_job_runs_beside_the_event_loop(make_app: AppFactory) -> No
     app = make_app(sync)
     async with running_worker(app, "default"):
         receipt = await sync.dispatch(Order(order_id=1))
-        await asyncio.wait_for(started.wait(), 5)
-        assert await receipt.result(timeout=5) == "order 1"
+        await asyncio.wait_for(started.wait(), DEADLINE)
+        assert await receipt.result(timeout=DEADLINE) == "order 1"

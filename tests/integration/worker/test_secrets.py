@@ -14,6 +14,7 @@ from bullq import Bullq, BullqError, SettingsError, StoreUnavailable, job
 from bullq.settings import load_settings
 from bullq.store.connection import Store
 from bullq.telemetry.logging import LoggingObserver
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer, free_port, running_server
 
 SECRET = "s3cr3t-p4ss"
@@ -73,15 +74,15 @@ async def test_a_worker_logs_an_outage_without_the_password(
         log = io.StringIO()
         worker = app.worker("default", LoggingObserver("json", "debug", log))
         task = asyncio.create_task(worker.run())
-        assert await (await fine.dispatch(Nothing())).result(timeout=10) == "fine"
+        assert await (await fine.dispatch(Nothing())).result(timeout=DEADLINE) == "fine"
         server.kill()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             while "redis lost" not in log.getvalue():  # noqa: ASYNC110 - a log tells nobody
                 await asyncio.sleep(0.01)
         with pytest.raises(StoreUnavailable) as lost:
             await fine.dispatch(Nothing())
         worker.stop()
-        await asyncio.wait_for(task, 15)
+        await asyncio.wait_for(task, DEADLINE)
         await app.aclose()
     out, err = capfd.readouterr()
     assert "connection refused" in log.getvalue() + printed(lost.value)

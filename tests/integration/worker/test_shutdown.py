@@ -17,8 +17,9 @@ from pydantic import BaseModel
 from bullq import Bullq, Context, QueueSpec, job
 from bullq.protocol.record import JobRecord
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
-from tests.support.workers import DEADLINE, Recorder, running_worker
+from tests.support.workers import Recorder, running_worker
 
 QUEUES = ("default", "data-sync", "scheduled")
 ROOT = Path(__file__).parents[3]
@@ -71,14 +72,14 @@ async def test_1_000_jobs_per_queue_outlive_a_worker_that_is_stopped_in_the_midd
     returned = 0
     for queue in QUEUES:
         async with running_worker(app, queue, drain_timeout=0) as (worker, first):
-            await first.wait_for("job_completed", 300, deadline=30)
+            await first.wait_for("job_completed", 300)
             worker.stop()
             [stopped] = await first.wait_for("worker_stopped")
         returned += stopped.arguments[1]
         before = first.counts["job_completed"]
         assert 300 <= before < 1_000
         async with running_worker(app, queue, concurrency=50) as (_, second):
-            await second.wait_for("job_completed", 1_000 - before, deadline=30)
+            await second.wait_for("job_completed", 1_000 - before)
         assert not first.all("jobs_stalled") + second.all("jobs_stalled")
         live = app.queue(queue)
         assert await live.store.client().zcard(live.keys.key("completed")) == 1_000
@@ -152,7 +153,7 @@ async def test_a_worker_that_is_killed_leaves_its_jobs_to_the_others(
         process.communicate()
     recorder: Recorder
     async with running_worker(app, "short") as (_, recorder):
-        assert await receipt.result(timeout=10) == 1
+        assert await receipt.result(timeout=DEADLINE) == 1
         assert len(recorder.all("jobs_stalled")) == 1
     assert await attempts(app, "short", [receipt.id]) == [(1, 1)]
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from bullq import ResultTimeout, StoreUnavailable, job
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer, free_port
 from tests.support.workers import running_worker
 
@@ -34,7 +35,7 @@ async def test_many_threads_dispatch_at_once_and_hear_their_results(make_app: Ap
     app = make_app(double)
 
     def send(n: int) -> int:
-        return double.dispatch_sync(Number(n=n)).result_sync(timeout=20)
+        return double.dispatch_sync(Number(n=n)).result_sync(timeout=DEADLINE)
 
     async with running_worker(app, "default"):
         loop = asyncio.get_running_loop()

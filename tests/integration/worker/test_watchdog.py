@@ -13,6 +13,7 @@ from bullq import QueueSpec, StoreUnavailable, job
 from bullq.jobs.dispatching import DispatchOptions
 from bullq.worker.health import Part
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.proxy import running_proxy
 from tests.support.servers import RedisServer
 from tests.support.workers import Recorder, running_worker
@@ -51,7 +52,7 @@ async def test_answers_elsewhere_are_no_progress(
         app = make_app(hold, queues=[ONE], url=proxy.url, BULLQ_HEARTBEAT_FILE=beat)
         direct = make_app(hold, queues=[ONE])
         async with running_worker(app, "one") as (worker, recorder):
-            await (await hold.dispatch(Hold())).result(timeout=10)
+            await (await hold.dispatch(Hold())).result(timeout=DEADLINE)
             proxy.swallow(CLAIMS)
             await recorder.wait_for("redis_lost")
             receipt = await direct.dispatcher.dispatch(hold, Hold(), DispatchOptions())
@@ -64,7 +65,7 @@ async def test_answers_elsewhere_are_no_progress(
             assert beat.stat().st_mtime == last
             assert not recorder.all("redis_back")
             proxy.swallow_no_more()
-            assert await receipt.result(timeout=5) == "done"
+            assert await receipt.result(timeout=DEADLINE) == "done"
             await recorder.wait_for("redis_back")
             assert worker.health.silent_for < 1
 
@@ -78,10 +79,10 @@ async def test_a_fetch_that_is_never_answered_ends_the_worker(
         worker = app.worker("one", recorder := Recorder(), max_outage=1.5)
         running = asyncio.create_task(worker.run())
         await recorder.wait_for("worker_started")
-        await (await hold.dispatch(Hold())).result(timeout=10)
+        await (await hold.dispatch(Hold())).result(timeout=DEADLINE)
         proxy.swallow(CLAIMS)
         with pytest.raises(StoreUnavailable, match=r"on [2-9] new connections.* started anew"):
-            await asyncio.wait_for(running, 12)
+            await asyncio.wait_for(running, DEADLINE)
         await app.store.check()  # which is answered all the while
         assert len(recorder.all("redis_lost")) == 1
         assert not recorder.all("redis_back")
@@ -96,13 +97,13 @@ async def test_a_listener_that_hangs_for_whatever_reason_is_replaced(
     async with running_proxy(valkey.port) as proxy:
         app, _direct = make_app(hold, queues=[ONE], url=proxy.url), make_app(hold, queues=[ONE])
         async with running_worker(app, "one") as (_, recorder):
-            await (await hold.dispatch(Hold())).result(timeout=10)
+            await (await hold.dispatch(Hold())).result(timeout=DEADLINE)
             proxy.swallow(LISTENS)
             await recorder.wait_for("redis_lost")
             proxy.swallow_no_more()
             await recorder.wait_for("redis_back")
             began = time.monotonic()
-            assert await (await hold.dispatch(Hold())).result(timeout=5) == "done"
+            assert await (await hold.dispatch(Hold())).result(timeout=DEADLINE) == "done"
             assert time.monotonic() - began < 1
 
 
@@ -112,11 +113,11 @@ async def test_a_worker_that_cannot_listen_asks_the_queue_all_the_same(
     async with running_proxy(valkey.port) as proxy:
         app, _direct = make_app(hold, queues=[ONE], url=proxy.url), make_app(hold, queues=[ONE])
         async with running_worker(app, "one", max_outage=1.5) as (worker, recorder):
-            await (await hold.dispatch(Hold())).result(timeout=10)
+            await (await hold.dispatch(Hold())).result(timeout=DEADLINE)
             proxy.swallow(b"SETNAME")
             proxy.swallow(LISTENS)
             await recorder.wait_for("redis_lost")
-            assert await (await hold.dispatch(Hold())).result(timeout=5) == "done"
+            assert await (await hold.dispatch(Hold())).result(timeout=DEADLINE) == "done"
             assert worker.health.silent_for < 1.5
             assert Part.LISTENING in worker.health._failing
 
@@ -132,7 +133,7 @@ async def test_a_worker_whose_slots_are_taken_is_ready(
         await asyncio.sleep(2)  # longer than an outage may take; the job still runs
         assert worker.health.silent_for < 1
         assert time.time() - beat.stat().st_mtime < 2
-        assert await receipt.result(timeout=5) == "done"
+        assert await receipt.result(timeout=DEADLINE) == "done"
         assert not recorder.all("redis_lost")
 
 
@@ -141,11 +142,11 @@ async def test_a_process_that_was_stopped_for_a_while_is_not_ended_for_it(
 ) -> None:
     app = make_app(hold, queues=[ONE])
     async with running_worker(app, "one", max_outage=1.5) as (worker, recorder):
-        await (await hold.dispatch(Hold())).result(timeout=10)
+        await (await hold.dispatch(Hold())).result(timeout=DEADLINE)
         seen = worker.health.last_answer
         while worker.health.last_answer == seen:  # noqa: ASYNC110 - nothing tells of its pulse
             await asyncio.sleep(0.05)
-        await asyncio.wait_for(worker._exchange.idle.wait(), 10)
+        await asyncio.wait_for(worker._exchange.idle.wait(), DEADLINE)
         time.sleep(2)  # noqa: ASYNC251 - as a suspended machine does
-        assert await (await hold.dispatch(Hold())).result(timeout=5) == "done"
+        assert await (await hold.dispatch(Hold())).result(timeout=DEADLINE) == "done"
         assert not recorder.all("worker_stopping")

@@ -20,10 +20,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from bullq import Bullq, Job
 from bullq.settings import Settings
 from bullq.telemetry.otel import OpenTelemetry
+from tests.support.deadline import DEADLINE
 from tests.support.no_silent_skips import NODE, need
 from tests.support.servers import RedisServer
-
-DEADLINE = 15.0  # seconds for an answer of Node
 
 
 class Span(NamedTuple):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 from bullq.worker.worker import _cancel
+from tests.support.deadline import DEADLINE
 
 
 async def test_an_actor_that_loses_its_cancellation_is_cancelled_again() -> None:
@@ -22,7 +23,7 @@ async def test_an_actor_that_loses_its_cancellation_is_cancelled_again() -> None
 
     task = asyncio.create_task(actor())
     await began.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         await _cancel(task)
     assert task.cancelled()
     assert lost == 1
@@ -37,6 +38,6 @@ async def test_what_a_cancelled_actor_raises_stays_with_it() -> None:
 
     task = asyncio.create_task(actor())
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         await _cancel(task)
     assert isinstance(task.exception(), ValueError)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bullq.worker.threads import ThreadPool
+from tests.support.deadline import DEADLINE
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ async def test_a_call_that_hangs_keeps_no_other_from_running(pool: ThreadPool) -
     await asyncio.sleep(0)
     for task in hanging:
         task.cancel()
-    assert await asyncio.wait_for(ident(pool), 5) != threading.get_ident()
+    assert await asyncio.wait_for(ident(pool), DEADLINE) != threading.get_ident()
     door.set()
 
 
