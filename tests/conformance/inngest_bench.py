@@ -128,7 +128,7 @@ class InngestSession(Session):
         task = asyncio.current_task()
         assert task is not None
         task.cancel()
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     async def remove(self, run: Run) -> None:
         self._bench.double.runs.cancel((await self._of(run.id)).id)

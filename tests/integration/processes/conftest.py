@@ -69,7 +69,7 @@ async def spins(data: Number) -> None:
 async def waits(data: Number) -> None:
     await tell(data)
     async with redis.asyncio.from_url(os.environ["REDIS_URL"], socket_timeout=None) as client:
-        await client.blpop(f"{BASE}:go", 60)
+        await client.blpop(f"{BASE}:go", 600)
 """
 
 

@@ -70,18 +70,18 @@ def later(data: Work) -> str:
     return "second attempt"
 
 
-@job(queue="default", executor="process", attempts=1, timeout=0.5)
+@job(queue="default", executor="process", attempts=1, timeout=1)
 def spin(data: Work) -> None:
-    """Note the process, then let no other thread of it run for a minute, as C code can."""
+    """Note the process, then let no other thread of it run for minutes, as C code can."""
     note(data)
-    ctypes.PyDLL(None).sleep(60)
+    ctypes.PyDLL(None).sleep(600)
 
 
 @job(queue="short", executor="process")
 def spin_long(data: Work) -> str:
-    """Note the process; use the CPU for a minute at the first attempt, then end at once."""
+    """Note the process; use the CPU for minutes at the first attempt, then end at once."""
     if note(data) == 1:
-        burn(60)
+        burn(600)
     return "another attempt"
 
 

@@ -39,4 +39,4 @@ async def until_noted(file: Path, count: int = 1) -> list[int]:
 
 
 async def until_gone(pid: int) -> None:
-    await until(lambda: not alive(pid), 5)
+    await until(lambda: not alive(pid))

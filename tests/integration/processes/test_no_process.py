@@ -11,7 +11,7 @@ from bullq.worker.supervisor import Supervisor, Terms
 from tests.support.deadline import DEADLINE
 from tests.support.workers import Recorder
 
-TERMS = Terms(processes=1, burst=True, stop_deadline=5, max_outage=5, no_redis=3)
+TERMS = Terms(processes=1, burst=True, stop_deadline=60, max_outage=60, no_redis=3)
 
 
 async def test_a_system_without_a_process_to_spare_is_told_and_asked_again(
@@ -32,8 +32,8 @@ async def test_a_system_without_a_process_to_spare_is_told_and_asked_again(
 
 async def test_a_child_that_does_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     deaf = "import signal, sys, time; signal.signal(15, signal.SIG_IGN)\n"
-    deaf += "open(sys.argv[1], 'w').close(); time.sleep(60)"
-    terms = Terms(processes=1, stop_deadline=0.2, max_outage=5, no_redis=3)
+    deaf += "open(sys.argv[1], 'w').close(); time.sleep(600)"
+    terms = Terms(processes=1, stop_deadline=0.2, max_outage=300, no_redis=3)
     beats: list[Path] = []
 
     def command(number: int, token_prefix: str, beat: Path) -> list[str]:

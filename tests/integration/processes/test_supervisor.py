@@ -23,6 +23,8 @@ from tests.support.commands import Process, Project
 from tests.support.deadline import DEADLINE
 
 TWO = ("worker", "--queue", "default", "--processes", "2", "--concurrency", "2")
+PATIENT = ("--drain-timeout", "5m")
+"""Such a worker ends before its jobs only where something makes it."""
 
 
 def send(project: Project, name: str, data: Any, *, queue: str = "default") -> str:
@@ -85,14 +87,14 @@ def test_a_second_signal_ends_all_processes_at_once(
     project: Project, database: redis.Redis, number: signal.Signals, code: int
 ) -> None:
     send(project, "waits", {})
-    with project.running(*TWO) as worker:
+    with project.running(*TWO, *PATIENT) as worker:
         pids = children(worker)
         began(project, database)
         worker.signal(signal.SIGTERM)
         worker.wait_for("worker stopping")
         worker.signal(number)
         assert worker.wait() == code, worker.output
-    until(lambda: not any(map(alive, pids)), 5)
+    until(lambda: not any(map(alive, pids)))
 
 
 def test_a_second_signal_ends_a_process_that_hears_none(
@@ -108,25 +110,26 @@ def test_a_second_signal_ends_a_process_that_hears_none(
             worker.signal(signal.SIGTERM)
             worker.signal(signal.SIGINT)
             assert worker.wait() in {130, 143}, worker.output
-            until(lambda: not alive(pid), 5)
+            until(lambda: not alive(pid))
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
 
-def test_a_killed_childs_job_runs_again_within_2_seconds(
+def test_a_killed_childs_job_runs_again_long_before_its_lock_ends(
     project: Project, database: redis.Redis
 ) -> None:
-    with project.running(*TWO) as worker:
+    late = {"LOCK_DURATION": "1h", "STALLED_INTERVAL": "1h"}
+    with project.running(
+        *TWO, **{f"BULLQ_QUEUES__DEFAULT__{name}": value for name, value in late.items()}
+    ) as worker:
         pids = children(worker)
         sent = send(project, "waits", {"n": 7})
         began(project, database)
         holder = int(database.lrange(key(project, "runs:7"), 0, -1)[0])
         assert holder in pids
         os.kill(holder, signal.SIGKILL)
-        killed_at = time.monotonic()
         began(project, database)
-        assert time.monotonic() - killed_at < 2
         worker.wait_for("was killed by signal 9 (SIGKILL)")
         database.rpush(key(project, "go"), "")
         worker.wait_for("completed default/waits")
@@ -169,12 +172,10 @@ from work import note
 app = Bullq(jobs=[note])
 """,
     )
-    started = time.monotonic()
     with project.running("worker", "--queue", "default", "--processes", "1") as worker:
         assert worker.wait() == 9, worker.output
     assert worker.output.count("process started") == 5
     assert "process died number=1" in worker.lines[-1]
-    assert time.monotonic() - started < DEADLINE
 
 
 def test_max_jobs_replaces_a_process_at_once_and_loses_nothing(
@@ -205,7 +206,7 @@ def test_children_end_in_order_when_their_parent_is_killed(
     with project.running(*TWO) as worker:
         pids = children(worker)
         worker.signal(signal.SIGKILL)
-        until(lambda: not any(map(alive, pids)), 10)
+        until(lambda: not any(map(alive, pids)))
         worker.wait()
     assert worker.output.count("worker stopped") == 2
 
@@ -218,9 +219,9 @@ def test_the_heartbeat_gets_old_when_one_child_makes_no_progress(project: Projec
         until(lambda: _age(beat) < 2)
         os.kill(pids[0], signal.SIGSTOP)
         # The other one goes on: it is asked for work, and tells that Redis has answered.
-        until(lambda: send(project, "note", {}) and _age(beat) > 4, 15)
+        until(lambda: send(project, "note", {}) and _age(beat) > 4)
         os.kill(pids[0], signal.SIGCONT)
-        until(lambda: _age(beat) < 2, 15)
+        until(lambda: _age(beat) < 2)
         worker.signal(signal.SIGTERM)
         assert worker.wait() == 0, worker.output
 

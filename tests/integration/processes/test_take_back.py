@@ -17,12 +17,12 @@ class Number(BaseModel):
 
 @job(queue="default", name="hold")
 async def hold(data: Number) -> None:
-    await asyncio.sleep(60)
+    await asyncio.sleep(3600)
 
 
 @job(queue="strict", name="hold")
 async def hold_strictly(data: Number) -> None:
-    await asyncio.sleep(60)
+    await asyncio.sleep(3600)
 
 
 STRICT = QueueSpec(name="strict", max_stalled_count=0)

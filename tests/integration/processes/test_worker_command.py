@@ -70,7 +70,7 @@ async def test_a_process_ends_with_its_worker(computing: Project, number: signal
 
 
 async def _sent(project: Project, notes: Path) -> None:
-    await asyncio.to_thread(send, project, "compute", {"file": str(notes), "seconds": 60})
+    await asyncio.to_thread(send, project, "compute", {"file": str(notes), "seconds": 600})
 
 
 @pytest.mark.parametrize(

@@ -42,26 +42,31 @@ async def ids(app: Bullq, queue: str = "default") -> list[str]:
     return waiting
 
 
-async def test_p01_a_refused_address_is_told_at_once(make_app: AppFactory) -> None:
+async def test_p01_a_refused_address_is_told_at_once(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a wait for any deadline of the connection's."""
+    monkeypatch.setattr("bullq.store.connection.CONNECT_TIMEOUT", 3600)
+    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 3600)
     make_app(noted, url=f"redis://127.0.0.1:{free_port()}")
-    began = time.monotonic()
-    with pytest.raises(StoreUnavailable, match="connection refused") as refused:
-        await noted.dispatch(Nothing())
-    assert time.monotonic() - began < 1
+    async with asyncio.timeout(DEADLINE):
+        with pytest.raises(StoreUnavailable, match="connection refused") as refused:
+            await noted.dispatch(Nothing())
     assert not refused.value.in_doubt
 
 
 async def test_p01_an_address_that_never_answers_is_told_within_the_deadline(
     make_app: AppFactory, valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.5)
+    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 1.0)
     async with running_proxy(valkey.port) as proxy:
         app = make_app(noted, url=proxy.url)
         await proxy.set_mode(Mode.BLACK_HOLE)
         began = time.monotonic()
-        with pytest.raises(StoreUnavailable, match="does not answer"):
-            await noted.dispatch(Nothing())
-        assert 0.4 < time.monotonic() - began < 2
+        async with asyncio.timeout(DEADLINE):
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                await noted.dispatch(Nothing())
+        assert time.monotonic() - began > 0.9
         await proxy.set_mode(Mode.PASS)
         # The outage leaves nothing behind that spoils the next call.
         receipt = await noted.dispatch(Nothing())

@@ -18,11 +18,14 @@ from tests.support.workers import Recorder, running_worker
 
 SHORT_LOCK = QueueSpec(
     name="short-lock",
-    concurrency=6,
-    attempts=1,
-    lock_duration=timedelta(seconds=1),
+    concurrency=2,
+    lock_duration=timedelta(seconds=1.5),
     stalled_interval=timedelta(seconds=1),
 )
+BLOCKED = SHORT_LOCK.lock_duration_ms / 1000 + 1.5
+"""Seconds in which a lock that is not renewed ends, and whoever watches sees that it has."""
+OFTEN = 0.2
+"""Seconds from one renewal to the next, of locks that last for 30."""
 
 
 class Nothing(BaseModel):
@@ -32,17 +35,17 @@ class Nothing(BaseModel):
 async def test_w05_each_claim_has_its_own_lock_token(make_app: AppFactory) -> None:
     running, go_on = asyncio.Semaphore(0), asyncio.Event()
 
-    @job(queue="short-lock", name="holds")
+    @job(queue="default", name="holds")
     async def holds(data: Nothing) -> None:
         running.release()
         await go_on.wait()
 
-    app = make_app(holds, queues=[SHORT_LOCK])
+    app = make_app(holds)
     receipts = await holds.dispatch_many([Nothing()] * 6)
-    async with running_worker(app, "short-lock") as (_, recorder):
+    async with running_worker(app, "default", concurrency=6) as (_, recorder):
         for _ in receipts:
             await asyncio.wait_for(running.acquire(), DEADLINE)
-        queue = app.queue("short-lock")
+        queue = app.queue("default")
         locks = [f"{queue.keys.job(receipt.id)}:lock" for receipt in receipts]
         tokens = await queue.store.client().mget(locks)
         go_on.set()
@@ -62,7 +65,7 @@ async def test_w09_a_blocked_event_loop_keeps_its_locks(
     async def blocks(data: Nothing) -> str:
         runs.append(threading.current_thread().name)
         blocked.set()
-        time.sleep(2 * SHORT_LOCK.lock_duration_ms / 1000)  # noqa: ASYNC251 - the defect itself
+        time.sleep(BLOCKED)  # noqa: ASYNC251 - the defect itself
         return "done"
 
     @job(queue="short-lock", name="waits")
@@ -96,23 +99,23 @@ async def work_until_done(app: Bullq, jobs: int) -> None:
 async def test_w10_a_job_whose_lock_is_lost_is_cancelled_and_told(make_app: AppFactory) -> None:
     running, cancelled = asyncio.Event(), asyncio.Event()
 
-    @job(queue="short-lock", name="async")
+    @job(queue="default", name="async")
     async def waits(data: Nothing, ctx: Context) -> None:
         ctx.log("mine")
         running.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         finally:
             ctx.log("no longer mine")
             ctx.progress(99)
             assert ctx.cancelled
             cancelled.set()
 
-    app = make_app(waits, queues=[SHORT_LOCK])
+    app = make_app(waits)
     receipt = await waits.dispatch(Nothing())
-    queue = app.queue("short-lock")
+    queue = app.queue("default")
     client = queue.store.client()
-    async with running_worker(app, "short-lock") as (_, recorder):
+    async with running_worker(app, "default", renew_locks_every=OFTEN) as (_, recorder):
         await asyncio.wait_for(running.wait(), DEADLINE)
         await client.set(f"{queue.keys.job(receipt.id)}:lock", "another worker's")
         [told] = await recorder.wait_for("job_lost")
@@ -131,20 +134,20 @@ async def test_w10_a_sync_job_sees_that_its_lock_is_lost_and_its_slot_is_free(
 ) -> None:
     running, ended = threading.Event(), threading.Event()
 
-    @job(queue="short-lock", name="sync")
+    @job(queue="default", name="sync")
     def waits(data: Nothing, ctx: Context) -> None:
         running.set()
-        end = time.monotonic() + 10
+        end = time.monotonic() + DEADLINE
         while not ctx.cancelled and time.monotonic() < end:
             time.sleep(0.01)  # what a sync job does between its looks
         ctx.log("no longer mine")
         ended.set()
 
-    app = make_app(waits, queues=[SHORT_LOCK])
+    app = make_app(waits)
     receipt = await waits.dispatch(Nothing())
-    queue = app.queue("short-lock")
+    queue = app.queue("default")
     client = queue.store.client()
-    async with running_worker(app, "short-lock", concurrency=1) as (_, recorder):
+    async with running_worker(app, "default", renew_locks_every=OFTEN) as (_, recorder):
         assert await asyncio.to_thread(running.wait, DEADLINE)
         await client.set(f"{queue.keys.job(receipt.id)}:lock", "another worker's")
         await recorder.wait_for("job_lost")
@@ -181,13 +184,13 @@ async def test_w10_a_result_written_after_the_lock_was_lost_is_refused(
 async def test_w21_a_worker_takes_a_dead_ones_jobs_back_as_soon_as_it_starts(
     make_app: AppFactory,
 ) -> None:
-    """Not only after one interval, which is 30 s here."""
+    """Not only after one interval, which is an hour here."""
 
     @job(queue="default", name="again")
     async def again(data: Nothing, ctx: Context) -> int:
         return ctx.job_attempt
 
-    app = make_app(again)
+    app = make_app(again, queues=[QueueSpec(name="default", stalled_interval=3600)])
     receipt = await again.dispatch(Nothing())
     queue = app.queue("default")
     client = queue.store.client()
@@ -227,19 +230,19 @@ async def test_the_renewal_survives_errors_that_it_does_not_know(make_app: AppFa
     """It is the only thing that keeps the locks: it tells of the trouble and goes on."""
     running, go_on = asyncio.Event(), asyncio.Event()
 
-    @job(queue="short-lock", name="long")
+    @job(queue="default", name="long")
     async def long(data: Nothing) -> str:
         running.set()
         await go_on.wait()
         return "done"
 
-    app = make_app(long, queues=[SHORT_LOCK])
+    app = make_app(long)
     receipt = await long.dispatch(Nothing())
-    queue = app.queue("short-lock")
+    queue = app.queue("default")
     client = queue.store.client()
     lock = f"{queue.keys.job(receipt.id)}:lock"
     recorder: Recorder
-    async with running_worker(app, "short-lock") as (_, recorder):
+    async with running_worker(app, "default", renew_locks_every=OFTEN) as (_, recorder):
         await asyncio.wait_for(running.wait(), DEADLINE)
         await client.set(f"{queue.keys.key('stalled-check')}", "0", px=60_000)  # no check for now
         await client.delete(queue.keys.key("stalled"))
@@ -248,8 +251,8 @@ async def test_the_renewal_survives_errors_that_it_does_not_know(make_app: AppFa
         await client.delete(queue.keys.key("stalled"))
         async with asyncio.timeout(DEADLINE):
             token = await client.get(lock)
-            # It had at most 500 ms left before.
-            while await client.pttl(lock) < 700:  # noqa: ASYNC110 - nobody tells of a renewal
+            await client.expire(lock, 20)
+            while await client.ttl(lock) < 25:  # noqa: ASYNC110 - nobody tells of a renewal
                 await asyncio.sleep(0.01)
         assert await client.get(lock) == token
         go_on.set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 
 import pytest
 from pydantic import BaseModel
@@ -91,8 +90,10 @@ async def test_w13_running_jobs_end_before_the_deadline_and_no_new_one_begins(
 
 
 async def test_w13_what_outlives_the_deadline_goes_back_in_order_and_spends_no_attempt(
-    make_app: AppFactory,
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor is any time given to jobs that have cleaned up after themselves."""
+    monkeypatch.setattr("bullq.worker.worker._CANCEL_GRACE", 3600)
     cleaned: list[int] = []
     running = asyncio.Semaphore(0)
 
@@ -100,7 +101,7 @@ async def test_w13_what_outlives_the_deadline_goes_back_in_order_and_spends_no_a
     async def long(data: Number) -> None:
         running.release()
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         finally:
             cleaned.append(data.n)
 
@@ -109,10 +110,8 @@ async def test_w13_what_outlives_the_deadline_goes_back_in_order_and_spends_no_a
     async with running_worker(app, "default", drain_timeout=0.1) as (worker, recorder):
         for _ in receipts:
             await asyncio.wait_for(running.acquire(), DEADLINE)
-        began = time.monotonic()
         worker.stop()
         [told] = await recorder.wait_for("worker_stopped")
-        assert time.monotonic() - began < 1
     assert told.arguments == ("default", 5)
     assert sorted(cleaned) == [0, 1, 2, 3, 4]
     assert await waiting(app, "default") == [receipt.id for receipt in receipts]
@@ -132,7 +131,7 @@ async def test_w13_a_sync_job_that_outlives_the_deadline_is_told_and_goes_back(
     @job(queue="default", name="sync", attempts=1)
     def sync(data: Number, ctx: Context) -> None:
         began.set()
-        end.wait(20)
+        end.wait(DEADLINE)
         if ctx.cancelled:
             saw.set()
 
@@ -185,7 +184,7 @@ async def test_w13_a_job_that_fails_because_it_was_cancelled_spends_no_attempt(
     async def fails_cleaning_up(data: Number) -> None:
         began.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         finally:
             raise ConnectionError("the connection was closed already")
 
@@ -206,7 +205,7 @@ async def test_w13_a_job_that_ends_while_it_is_cancelled_counts(make_app: AppFac
     async def saves(data: Number) -> str:
         began.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         except asyncio.CancelledError:
             return "half of it"
         return "all of it"
@@ -226,7 +225,7 @@ async def test_w13_prioritised_jobs_go_back_to_where_they_were(make_app: AppFact
     @job(queue="default", name="long")
     async def long(data: Number) -> None:
         running.release()
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     app = make_app(long)
     first = [await long.dispatch(Number(), priority=1, id=name) for name in ("a", "b")]
@@ -250,7 +249,7 @@ async def test_w13_a_stop_while_redis_is_away_has_a_deadline(
     @job(queue="default", name="long")
     async def long(data: Number) -> None:
         running.set()
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     app = make_app(long, url=own_server.url)
     await long.dispatch(Number())

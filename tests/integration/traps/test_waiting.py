@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -14,12 +16,16 @@ from pydantic import BaseModel
 from bullq import Backoff, QueueSpec, RateLimit, job
 from tests.conftest import AppFactory
 from tests.support.deadline import DEADLINE
+from tests.support.pace import soonest
 from tests.support.proxy import running_proxy
 from tests.support.servers import RedisServer
 from tests.support.workers import running_worker
 
 LATE_MS = 150
-"""How late a job may begin on a busy machine, in ms; the defects below cost 335 ms and more."""
+"""How late a job may begin, in ms, where nothing else is to do; the defects cost 335 and more."""
+DEAF_MS = 1_500
+FOR_EVER = 3600.0
+"""Seconds: a worker that waits for its marker as long is woken by nothing else."""
 
 
 class Sent(BaseModel):
@@ -39,9 +45,12 @@ class Pickups:
 
         self.job = pick_up
 
-    async def send(self) -> float:
-        await self.job.dispatch(Sent(due=time.monotonic()))
-        return await asyncio.wait_for(self.heard.get(), DEADLINE)
+    async def send(self, delay: float = 0.0) -> float:
+        """Send a job and give how late it was, which is never too early."""
+        await self.job.dispatch(Sent(due=time.monotonic() + delay), delay=delay)
+        late = await asyncio.wait_for(self.heard.get(), DEADLINE)
+        assert late >= -5
+        return late
 
 
 @pytest.mark.slow
@@ -50,10 +59,14 @@ async def test_w01_a_worker_that_was_idle_for_40_s_is_not_deaf(make_app: AppFact
     empty, later = Pickups("empty"), Pickups("later")
     app = make_app(empty.job, later.job)
     await later.job.dispatch(Sent(), delay=timedelta(days=1))
-    async with running_worker(app, "empty"), running_worker(app, "later"):
+    waits: dict[str, Any] = {
+        "longest_block": 20.0
+    }  # longer than redis-py's own bound, which is 5 s
+    async with running_worker(app, "empty", **waits), running_worker(app, "later", **waits):
         await asyncio.sleep(40)  # idleness itself is what is tested
-        assert await empty.send() < 100
-        assert await later.send() < 100
+        # A deaf worker begins when redis-py has given up, 2 to 20 s later, or asks by itself.
+        assert await empty.send() < DEAF_MS
+        assert await later.send() < DEAF_MS
 
 
 async def test_w01_a_job_that_comes_while_a_claim_is_under_way_is_not_missed(
@@ -64,7 +77,7 @@ async def test_w01_a_job_that_comes_while_a_claim_is_under_way_is_not_missed(
     async with running_proxy(own_server.port) as proxy:
         app, direct = (make_app(pickups.job, url=one.url) for one in (proxy, own_server))
         keys, client = direct.queue("crossing").keys, direct.store.client()
-        async with running_worker(app, "crossing") as (worker, _):
+        async with running_worker(app, "crossing", longest_block=FOR_EVER) as (worker, _):
             await pickups.send()
             with redis.Redis.from_url(own_server.url, decode_responses=True) as other:
                 await quiet(other)
@@ -77,7 +90,7 @@ async def test_w01_a_job_that_comes_while_a_claim_is_under_way_is_not_missed(
                 while not await client.llen(wait) or await client.exists(marker):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)  # the listener tells nobody what it takes
             claim.let_go()
-            assert await begins < 1_000
+            await begins
         await app.aclose()
         await direct.aclose()
 
@@ -96,8 +109,8 @@ async def test_w01_a_worker_whose_listening_connection_dies_listens_again(
         await go_on.wait()
 
     app = make_app(pickups.job, holds_the_slot)
-    async with running_worker(app, "idle", concurrency=1):
-        assert await pickups.send() < LATE_MS
+    async with running_worker(app, "idle", concurrency=1, longest_block=FOR_EVER):
+        await pickups.send()
         if busy:
             await holds_the_slot.dispatch(Sent())
             await asyncio.wait_for(began.wait(), DEADLINE)
@@ -106,42 +119,55 @@ async def test_w01_a_worker_whose_listening_connection_dies_listens_again(
         name = queue.keys.worker_client_name("")
 
         async def listeners() -> list[str]:
+            """Give the ids of the connections that wait for the marker."""
             return [one["id"] for one in await client.client_list() if one["name"].startswith(name)]
 
         [listener] = await listeners()
         await client.client_kill_filter(_id=listener)
         go_on.set()
-        await asyncio.sleep(LATE_MS / 1000)  # a worker tells nobody when it begins to listen
-        assert await pickups.send() < LATE_MS
-        [another] = await listeners()
-        assert another != listener
+        await pickups.send()
+        async with asyncio.timeout(DEADLINE):
+            while (now := await listeners()) in ([], [listener]):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)  # a worker tells nobody when it begins to listen
+        await pickups.send()
+        assert await listeners() == now
 
 
 async def test_w02_a_rate_limit_costs_exactly_its_time(make_app: AppFactory) -> None:
+    numbers = itertools.count(1)
+
+    async def beyond() -> float:
+        return await beyond_the_limits(make_app, f"limited-{next(numbers)}")
+
+    assert await soonest(beyond, 2 * LATE_MS) < 2 * LATE_MS
+
+
+async def beyond_the_limits(make_app: AppFactory, name: str) -> float:
+    """Run 6 jobs of a queue at 2 per 500 ms; give the ms that they have taken beyond a second."""
     began = 0
     all_began = asyncio.Event()
 
-    @job(queue="limited", name="limited")
+    @job(queue=name, name="limited")
     async def limited(data: Sent) -> None:
         nonlocal began
         began += 1
         if began == 6:
             all_began.set()
 
-    spec = QueueSpec(name="limited", rate_limit=RateLimit(2, timedelta(milliseconds=500)))
+    spec = QueueSpec(name=name, rate_limit=RateLimit(2, timedelta(milliseconds=500)))
     app = make_app(limited, queues=[spec])
     receipts = await limited.dispatch_many([Sent()] * 6)
-    async with running_worker(app, "limited"):
+    async with running_worker(app, name, longest_block=FOR_EVER):
         await asyncio.wait_for(all_began.wait(), DEADLINE)
     # By the server's clock: how late a job hears of its claim is another matter.
-    queue = app.queue("limited")
+    queue = app.queue(name)
     client = queue.store.client()
     claimed = sorted(
         [int(await client.hget(queue.keys.job(one.id), "processedOn")) for one in receipts]
     )
-    assert 1_000 <= claimed[5] - claimed[0] + 1 < 1_000 + 2 * LATE_MS
     assert claimed[2] - claimed[0] >= 499
     assert claimed[4] - claimed[2] >= 499
+    return claimed[5] - claimed[0] - 1_000
 
 
 async def test_w02_a_rate_limit_that_is_lifted_holds_nobody_up_for_its_whole_time(
@@ -166,37 +192,34 @@ async def test_w02_a_rate_limit_that_is_lifted_holds_nobody_up_for_its_whole_tim
 async def test_w02_global_concurrency_begins_the_next_job_when_one_ends(
     make_app: AppFactory, workers: int
 ) -> None:
-    running, most = 0, 0
+    """None of them waits until the queue is asked again, which the workers here never do."""
+    at_once, most = 0, 0
 
     @job(queue="narrow", name="narrow")
     async def narrow(data: Sent) -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
         await asyncio.sleep(0.02)  # long enough to overlap where that were possible
-        running -= 1
+        at_once -= 1
 
     app = make_app(narrow)
     queue = app.queue("narrow")
     await queue.store.client().hset(queue.keys.key("meta"), "concurrency", 1)
     receipts = await narrow.dispatch_many([Sent()] * 20)
-    began = time.monotonic()
     async with contextlib.AsyncExitStack() as stack:
         for number in range(workers):
-            await stack.enter_async_context(running_worker(app, "narrow", name=f"w{number}"))
+            running = running_worker(app, "narrow", name=f"w{number}", longest_block=FOR_EVER)
+            await stack.enter_async_context(running)
         await asyncio.gather(*(receipt.result(timeout=DEADLINE) for receipt in receipts))
-        took = time.monotonic() - began
     assert most == 1
-    assert took < 20 * 0.02 + 2
 
 
 async def test_w03_a_delay_of_700_ms_is_not_rounded_up_to_a_second(make_app: AppFactory) -> None:
     pickups = Pickups("delays")
     app = make_app(pickups.job)
     async with running_worker(app, "delays"):
-        await pickups.job.dispatch(Sent(due=time.monotonic() + 0.7), delay=0.7)
-        late = await asyncio.wait_for(pickups.heard.get(), DEADLINE)
-    assert -5 <= late < LATE_MS
+        assert await soonest(lambda: pickups.send(delay=0.7), LATE_MS) < LATE_MS
 
 
 async def test_w03_a_sooner_delay_that_comes_later_is_on_time_and_so_is_the_other(
@@ -204,24 +227,29 @@ async def test_w03_a_sooner_delay_that_comes_later_is_on_time_and_so_is_the_othe
 ) -> None:
     pickups = Pickups("delays")
     app = make_app(pickups.job)
-    async with running_worker(app, "delays"):
+
+    async def later_of_both() -> float:
         await pickups.job.dispatch(Sent(due=time.monotonic() + 2.0), delay=2.0)
         await pickups.job.dispatch(Sent(due=time.monotonic() + 0.3), delay=0.3)
         late = [await asyncio.wait_for(pickups.heard.get(), DEADLINE) for _ in range(2)]
-    assert all(-5 <= one < LATE_MS for one in late), late
+        assert min(late) >= -5
+        return max(late)
+
+    async with running_worker(app, "delays"):
+        assert await soonest(later_of_both, LATE_MS) < LATE_MS
 
 
-async def test_w23_a_clock_60_s_fast_fires_no_50_s_delay(
+async def test_w23_a_fast_clock_fires_no_delay_too_early(
     make_app: AppFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pickups = Pickups("clocks")
     app = make_app(pickups.job)
-    receipt = await pickups.job.dispatch(Sent(), delay=50)
+    receipt = await pickups.job.dispatch(Sent(), delay=timedelta(hours=5))
     soon = await pickups.job.dispatch(Sent(due=time.monotonic() + 1.5), delay=1.5)
     right = time.time
-    monkeypatch.setattr(time, "time", lambda: right() + 60)
+    monkeypatch.setattr(time, "time", lambda: right() + 6 * 3_600)
     async with running_worker(app, "clocks") as (_, recorder):
-        assert -5 <= await asyncio.wait_for(pickups.heard.get(), DEADLINE) < LATE_MS
+        assert await asyncio.wait_for(pickups.heard.get(), DEADLINE) >= -5
         await recorder.wait_for("job_completed")
         assert await receipt.status() == "delayed"
         assert await soon.status() == "completed"
@@ -229,7 +257,7 @@ async def test_w23_a_clock_60_s_fast_fires_no_50_s_delay(
         queue = app.queue("clocks")
         client = queue.store.client()
         [(_, score)] = await client.zrange(queue.keys.key("delayed"), 0, 0, withscores=True)
-        assert 40_000 < score / 4096 - right() * 1000 < 51_000
+        assert 4 * 3_600_000 < score / 4096 - right() * 1000 < 5 * 3_600_000 + 1_000
 
 
 @pytest.mark.parametrize("ahead", [60, -60])
@@ -251,7 +279,7 @@ async def test_w23_a_backoff_is_counted_by_the_servers_clock(
     async with running_worker(app, "clocks") as (_, recorder):
         await recorder.wait_for("job_completed")
     assert await receipt.status() == "completed"
-    assert 0.49 <= began[1] - began[0] < 0.5 + LATE_MS / 1000
+    assert 0.49 <= began[1] - began[0] < 60 / 2
 
 
 async def test_w23_a_slow_clock_delays_nothing(
@@ -263,7 +291,7 @@ async def test_w23_a_slow_clock_delays_nothing(
     right = time.time
     monkeypatch.setattr(time, "time", lambda: right() - 60)
     async with running_worker(app, "clocks"):
-        assert -5 <= await asyncio.wait_for(pickups.heard.get(), DEADLINE) < LATE_MS
+        assert -5 <= await asyncio.wait_for(pickups.heard.get(), DEADLINE) < 60_000 / 2
 
 
 @pytest.mark.parametrize("ahead", [60, -60])
@@ -277,8 +305,7 @@ async def test_w23_a_clock_that_is_set_while_a_worker_waits_disturbs_no_delay(
         await pickups.send()
         await recorder.wait_for("job_completed")
         monkeypatch.setattr(time, "time", lambda: right() + ahead)
-        await pickups.job.dispatch(Sent(due=time.monotonic() + 0.7), delay=0.7)
-        assert -5 <= await asyncio.wait_for(pickups.heard.get(), DEADLINE) < LATE_MS
+        assert await pickups.send(delay=0.7) < 60_000 / 2
 
 
 @pytest.mark.parametrize(("concurrency", "most"), [(1, 1.0), (10, 0.4), (100, 0.1)])
@@ -310,7 +337,8 @@ async def test_w24_a_lone_job_costs_at_most_5_script_calls(
 ) -> None:
     pickups = Pickups("lone")
     app = make_app(pickups.job, url=own_server.url)
-    async with running_worker(app, "lone", concurrency=concurrency) as (_, recorder):
+    terms: dict[str, Any] = {"concurrency": concurrency, "longest_block": FOR_EVER}
+    async with running_worker(app, "lone", **terms) as (_, recorder):
         await pickups.send()  # scripts are loaded, the stalled check is made
         with redis.Redis.from_url(own_server.url, decode_responses=True) as other:
             await quiet(other)

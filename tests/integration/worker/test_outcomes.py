@@ -202,7 +202,7 @@ async def test_an_async_job_past_its_timeout_is_cancelled_and_tried_again(
         if ctx.job_attempt == 2:
             return "in time"
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         finally:
             cleaned.append(ctx.cancelled)
         return "never"
@@ -235,7 +235,7 @@ async def test_a_sync_job_past_its_timeout_is_told_and_its_slot_is_free(
 async def test_a_queues_timeout_holds_where_the_job_says_none(make_app: AppFactory) -> None:
     @job(queue="bounded", name="slow")
     async def slow(data: Nothing) -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     app = make_app(slow, queues=[QueueSpec(name="bounded", attempts=1, job_timeout=0.1)])
     async with running_worker(app, "bounded"):

@@ -29,7 +29,7 @@ async def note(data: Number) -> None:
 async def holds(data: Number) -> None:
     """Tell that it runs, and end with its process only."""
     await app.store.client().rpush(f"{app.settings.prefix}:held", "held")
-    await asyncio.sleep(60)
+    await asyncio.sleep(3600)
 
 
 SHORT = QueueSpec(name="short", lock_duration=1, stalled_interval=1)
