@@ -17,7 +17,7 @@ from benchmarks.harness import Harness, Results
 from benchmarks.parts import PartFailed, play
 from benchmarks.server import running
 from benchmarks.systems import BULLQ, BULLQ_JOBS, SYSTEMS, NotInstalled, System
-from benchmarks.table import PAGE, Setting, page
+from benchmarks.table import PAGE, Setting, page, write_page
 from benchmarks.workloads import WORKLOADS, Workload
 
 Named = TypeVar("Named", System, Workload)
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if wanted.raw is not None:
         _write_raw(wanted.raw, results)
     if wanted.write or (wanted.peers and not (wanted.only or wanted.workloads)):
-        PAGE.write_text(text, encoding="utf-8")
+        write_page(text)
         _say(f"written: {PAGE}")
     return 0
 

@@ -18,6 +18,9 @@ _MEMORY_AND_REDIS = "noop-100"
 """The workload whose runs give memory and Redis time per job."""
 
 
+_DISPATCHES = "<!-- What follows was measured by itself: benchmarks/dispatches.py. -->\n\n"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """Under which circumstances the figures came about."""
@@ -43,6 +46,18 @@ def machine() -> str:
         f"{model}, {os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} "
         f"{platform.release()}, Python {platform.python_version()}"
     )
+
+
+def write_page(text: str) -> None:
+    """Write the page, all but the section on dispatches."""
+    _, mark, rest = PAGE.read_text(encoding="utf-8").partition(_DISPATCHES)
+    PAGE.write_text(f"{text}\n{mark}{rest}" if mark else text, encoding="utf-8")
+
+
+def write_dispatches(section: str) -> None:
+    """Write the section on dispatches into the page."""
+    before = PAGE.read_text(encoding="utf-8").partition(_DISPATCHES)[0].rstrip("\n")
+    PAGE.write_text(f"{before}\n\n{_DISPATCHES}{section}", encoding="utf-8")
 
 
 def page(
