@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from typing import Any
 
 import bullmq
@@ -85,9 +84,8 @@ async def test_w13_close_can_be_given_a_time_and_puts_jobs_back_then(bench: Benc
     worker, events = bench.worker(process)
     job = await bench.add(attempts=3)
     await events.wait_for("active")
-    began = time.monotonic()
-    await worker.close(timeout=0.1)
-    assert time.monotonic() - began < 5
+    async with asyncio.timeout(DEADLINE):
+        await worker.close(timeout=0.1)
     assert await job.getState() == "waiting"
     assert (await bench.stored(job)).get("atm", "0") == "0"
 
@@ -164,7 +162,7 @@ async def test_w1_who_takes_jobs_by_hand_can_wait_longer_than_a_command_may_take
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.3)
-    worker, _ = bench.worker(None, drainDelay=1)
+    worker, _ = bench.worker(None, drainDelay=60)
     assert await worker.getNextJob("my token") is None
     waiting = asyncio.create_task(worker.getNextJob("my token"))
     done, _ = await asyncio.wait([waiting], timeout=0.6)
@@ -266,7 +264,7 @@ async def test_an_outage_at_the_end_does_not_keep_it_from_closing(own_server: Re
     events = Events(worker)
     await events.wait_for("ready")
     own_server.kill()
-    async with asyncio.timeout(DEADLINE + 5):
+    async with asyncio.timeout(DEADLINE):
         await worker.close()
     assert worker.closed
 

@@ -12,6 +12,7 @@ from bullq import JobFailed, Keep, QueueSpec, ResultGone, ResultTimeout, job
 from bullq.jobs.dispatching import DispatchOptions
 from tests.conftest import AppFactory
 from tests.support.deadline import DEADLINE
+from tests.support.pace import soonest
 from tests.support.proxy import Mode, running_proxy
 from tests.support.servers import RedisServer
 from tests.support.workers import running_worker
@@ -56,10 +57,9 @@ async def test_a_result_that_is_gone_from_the_stream_too_is_told_as_gone(
         await recorder.wait_for("job_completed")
     live = app.queue("removes")
     await live.store.client().delete(live.keys.key("events"))
-    began = time.monotonic()
-    with pytest.raises(ResultGone, match="keep finished jobs longer"):
-        await receipt.result(timeout=DEADLINE)
-    assert time.monotonic() - began < 5
+    async with asyncio.timeout(DEADLINE):
+        with pytest.raises(ResultGone, match="keep finished jobs longer"):
+            await receipt.result(timeout=3_600)
 
 
 async def test_200_waiters_for_one_result_and_200_for_others_all_hear(
@@ -112,10 +112,14 @@ async def test_a_result_is_heard_though_the_readers_connection_is_killed(
 async def test_time_is_up_on_time_and_the_job_goes_on(make_app: AppFactory) -> None:
     app = make_app(square, queues=[REMOVES])
     receipt = await square.dispatch(Number(n=2))
-    began = time.monotonic()
-    with pytest.raises(ResultTimeout, match=r"did not end within 0\.2 s; it goes on"):
-        await receipt.result(timeout=0.2)
-    assert time.monotonic() - began < 0.5
+
+    async def spent() -> float:
+        began = time.monotonic()
+        with pytest.raises(ResultTimeout, match=r"did not end within 0\.2 s; it goes on"):
+            await receipt.result(timeout=0.2)
+        return time.monotonic() - began
+
+    assert 0.2 <= await soonest(spent, 0.5) < 0.5
     with pytest.raises(ResultTimeout):
         await receipt.result(timeout=0)
     async with running_worker(app, "removes"):
@@ -129,10 +133,14 @@ async def test_time_is_up_on_time_though_redis_does_not_answer(
         make_app(square, queues=[REMOVES], url=proxy.url)
         receipt = await square.dispatch(Number(n=2))
         await proxy.set_mode(Mode.BLACK_HOLE)
-        began = time.monotonic()
-        with pytest.raises(ResultTimeout):
-            await receipt.result(timeout=0.5)
-        assert time.monotonic() - began < 1
+
+        async def spent() -> float:
+            began = time.monotonic()
+            with pytest.raises(ResultTimeout):
+                await receipt.result(timeout=0.5)
+            return time.monotonic() - began
+
+        assert 0.5 <= await soonest(spent, 1) < 1
         await proxy.set_mode(Mode.PASS)
 
 

@@ -107,7 +107,10 @@ async def test_three_worker_processes_share_3_000_jobs_and_run_none_twice(
                 # Each waits for the others, so that all three share the jobs.
                 assert client.blpop(f"{prefix}:ready", 30) is not None, process.poll()
             client.rpush(f"{prefix}:go", *["go"] * 3)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(DEADLINE):
+                while held_by_all(client.hgetall(f"{prefix}:shares")) < 30:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)  # other processes tell nobody here
+                client.set(f"{prefix}:open", "yes")
                 while client.zcard(f"{prefix}:default:completed") < 1_000:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)  # other processes tell nobody here
                 processes[0].send_signal(signal.SIGTERM)
@@ -116,7 +119,7 @@ async def test_three_worker_processes_share_3_000_jobs_and_run_none_twice(
             for process in processes:
                 process.send_signal(signal.SIGTERM)
             for process in processes:
-                _, errors = await asyncio.to_thread(process.communicate, timeout=20)
+                _, errors = await asyncio.to_thread(process.communicate, timeout=DEADLINE)
                 assert process.returncode == 0, errors
             runs = client.hgetall(f"{prefix}:runs")
             shares = client.hgetall(f"{prefix}:shares")
@@ -126,9 +129,14 @@ async def test_three_worker_processes_share_3_000_jobs_and_run_none_twice(
             process.communicate()
     assert runs == {str(n): "1" for n in range(3_000)}
     assert len(shares) == 3
-    assert min(int(share) for share in shares.values()) > 100
+    assert min(map(int, shares.values())) > 10, "one has run no more than its first jobs"
     found = await attempts(app, "default", [receipt.id for receipt in receipts])
     assert set(found) == {(1, 0)}
+
+
+def held_by_all(shares: dict[str, str]) -> int:
+    """Count the jobs that have begun while none may end: each process has slots for ten."""
+    return sum(map(int, shares.values()))
 
 
 async def test_a_worker_that_is_killed_leaves_its_jobs_to_the_others(
