@@ -83,7 +83,7 @@ class Bullq:
         self._embedded: EmbeddedServer | None = None
         self.dispatcher = BullmqDispatcher(
             self.queue,
-            book=TermsBook(self.settings, can_fall_back=self._can_fall_back),
+            book=TermsBook(self.settings, can_fall_back=self._can_fall_back, use_bullmq=flag),
             handoffs=lambda: self.handoffs,
             use_bullmq=flag,
             elsewhere=self._inngest_takes if is_configured(self.settings) else None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bullq.dispatch.background import BackgroundLoop
 from bullq.dispatch.ids import new_job_id
+from bullq.dispatch.order import order_key_of
 from bullq.dispatch.receipt import BullmqReceipt, HandoffReceipt
 from bullq.dispatch.terms import TermsBook, is_switched_off
 from bullq.errors import DispatchError, DispatchInDoubt, InvalidOptionError, SettingsError
@@ -65,14 +66,15 @@ class BullmqDispatcher(Dispatcher):
         self, job: JobDefinition[DataT, ResultT], data: DataT, options: DispatchOptions
     ) -> Receipt[ResultT]:
         """Queue one job, or hand it to whoever runs it."""
-        queue, kind, terms = self._way(job, options)
+        order_key = order_key_of(job, data, options.order_key)
+        queue, kind, terms = self._way(job, options, ordered=order_key is not None)
         new = NewJob(
             kind, new_job_id() if options.id is None else options.id, job.payload.write(data)
         )
         since_ms = _now_ms() - _EVENT_MARGIN_MS
         if not terms.is_plain:
             check_job_id(new.id)
-            arrival = await self._handoffs().hand_over(job, queue, new, terms)
+            arrival = await self._handoffs().hand_over(job, queue, new, terms, order_key)
             return HandoffReceipt(self, job, arrival, since_ms)
         self._check_switch(job, queue)
         return BullmqReceipt(self, job, await queue.add(new), since_ms)
@@ -86,6 +88,14 @@ class BullmqDispatcher(Dispatcher):
         new = [NewJob(kind, new_job_id(), write(item)) for item in items]
         since_ms = _now_ms() - _EVENT_MARGIN_MS
         if not terms.is_plain:
+            keys = [order_key_of(job, item, options.order_key) for item in items]
+            if any(keys):
+                ordered = self._way(job, options, ordered=True)[2]
+                each = [
+                    (one, ordered if key else terms, key)
+                    for one, key in zip(new, keys, strict=True)
+                ]
+                return await self._hand_over_in_order(job, queue, each, since_ms)
             return await self._hand_over_many(job, queue, new, terms, since_ms)
         self._check_switch(job, queue)
         try:
@@ -154,20 +164,52 @@ class BullmqDispatcher(Dispatcher):
                 raise _cut_short(errors, receipts, new)
         return [receipts[place] for place in range(len(new))]
 
+    async def _hand_over_in_order(
+        self,
+        job: JobDefinition[DataT, ResultT],
+        queue: JobQueue,
+        new: Sequence[tuple[NewJob, Terms, str | None]],
+        since_ms: int,
+    ) -> list[Receipt[ResultT]]:
+        """Hand over jobs, those of one order key one after another, up to one that fails."""
+        receipts: dict[int, Receipt[ResultT]] = {}
+        errors: dict[int, DispatchError] = {}
+        hand_over = self._handoffs().hand_over
+
+        async def one_after_another(places: Sequence[int]) -> None:
+            for place in places:
+                try:
+                    arrival = await hand_over(job, queue, *new[place])
+                except DispatchError as error:
+                    errors[place] = error
+                    return
+                receipts[place] = HandoffReceipt(self, job, arrival, since_ms)
+
+        groups: dict[Any, list[int]] = {}
+        for place, (_, _, key) in enumerate(new):
+            groups.setdefault(place if key is None else key, []).append(place)
+        in_turn = list(groups.values())
+        for start in range(0, len(in_turn), _MOST_AT_ONCE):
+            await asyncio.gather(*map(one_after_another, in_turn[start : start + _MOST_AT_ONCE]))
+            if errors:
+                raise _cut_short(errors, receipts, [one for one, _, _ in new])
+        return [receipts[place] for place in range(len(new))]
+
     def _way(
-        self, job: JobDefinition[Any, Any], options: DispatchOptions
+        self, job: JobDefinition[Any, Any], options: DispatchOptions, *, ordered: bool = False
     ) -> tuple[JobQueue, JobKind, Terms]:
         """Give where a job goes, and what it has in common with others dispatched like it."""
-        key: Any = job
+        key: Any = (job, True) if ordered else job
         if options is not AS_DEFINED:
-            # True is not the same as 1 here, though equal.
-            key = (job, options[1:], type(options.priority), type(options.attempts))
+            # True is not the same as 1 here, though equal. Ids and order keys vary.
+            kinds = type(options.priority), type(options.attempts)
+            key = (job, ordered, options[1:-1], kinds)
         ways = self._ways.here()
         way = ways.get(key)
         if way is None:
             queue = self._live_queue(job.queue)
             kind = _kind(job, queue, options)
-            way = queue, kind, self._terms(job, queue, options)
+            way = queue, kind, self._terms(job, queue, options, ordered=ordered)
             if options.deduplication_id is None:  # these vary
                 if len(ways) >= _MOST_WAYS:
                     ways.clear()
@@ -175,10 +217,15 @@ class BullmqDispatcher(Dispatcher):
         return way
 
     def _terms(
-        self, job: JobDefinition[Any, Any], queue: JobQueue, options: DispatchOptions
+        self,
+        job: JobDefinition[Any, Any],
+        queue: JobQueue,
+        options: DispatchOptions,
+        *,
+        ordered: bool,
     ) -> Terms:
         try:
-            return self._book.of(job, queue.spec, options.deadline)
+            return self._book.of(job, queue.spec, options.deadline, ordered=ordered)
         except ValueError as error:
             raise InvalidOptionError(f"{job.queue}/{job.name}: {error}") from error
 

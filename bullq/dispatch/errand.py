@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ class Errand:
     new: NewJob
     lane: Lane
     terms: Terms
+    order_key: str | None = None
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     made_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     reason: Reason | None = None
@@ -70,6 +71,8 @@ class Errand:
     """It was lost with other data, and is sent anew."""
     epoch: str = ""
     timings: dict[str, float] = field(default_factory=dict)
+    on_queue: Callable[[], None] = lambda: None
+    """Hears that the job is on its queue: what comes after it in order may go."""
 
     @property
     def id(self) -> str:
@@ -135,6 +138,7 @@ class Errand:
             maybe=self.maybe,
             known=self.known,
             sent=self.sent_maybe or self.routed,
+            order_key=self.order_key or "",
         )
 
     @property

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bullq.dispatch.judgement import Course, Judgement, judge
 from bullq.dispatch.lane import ToAdd
+from bullq.dispatch.order import InOrder
 from bullq.dispatch.terms import UseBullmq, is_switched_off
 from bullq.engines.inngest.events import Outcome
 from bullq.engines.inngest.parcels import message_for
@@ -68,6 +69,7 @@ class Handoff:
         self._when_kept = when_kept
         self._observer = observer
         self._decisions: set[asyncio.Task[Arrival]] = set()
+        self._order = InOrder(outbox)
 
     async def hand_over(self, errand: Errand) -> Arrival:
         """Dispatch a job within its deadline. What was begun is ended, also if the caller goes.
@@ -98,6 +100,15 @@ class Handoff:
             self._observer.job_dispatched(errand.event(arrival, error))
 
     async def _decided(self, errand: Errand) -> Arrival:
+        if errand.order_key is None:
+            return await self._by_one_of_them(errand)
+        async with self._order.turn(errand, errand.order_key) as is_free:
+            if is_free:
+                return await self._by_one_of_them(errand)
+            errand.reason = Reason.IN_ORDER
+            return await self._kept(errand, errand.reason.sentence)
+
+    async def _by_one_of_them(self, errand: Errand) -> Arrival:
         if self._fallback is not None and errand.terms.fallback:
             self._fallback.warm()
         return await self._by_bullmq(errand) or await self._elsewhere(errand)
@@ -174,6 +185,7 @@ class Handoff:
             return errand.arrived("bullmq", "queued", Reason.DUPLICATE, str(detail))
         errand.known = True
         errand.epoch = errand.admitted.epoch
+        errand.on_queue()
         return None
 
     # --- evidence of pickup
@@ -303,7 +315,7 @@ class Handoff:
 
     async def _kept(self, errand: Errand, refused: str) -> Arrival:
         """Write the job down until an engine can take it."""
-        if self._outbox is None:
+        if self._outbox is None or not errand.terms.keep:
             return await self._tried_after_all(errand, refused)
         try:
             with errand.timed("outbox"):

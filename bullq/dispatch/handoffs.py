@@ -69,7 +69,12 @@ class Handoffs:
         self._here = PerLoop(self._new_here)
 
     async def hand_over(
-        self, job: JobDefinition[Any, Any], queue: JobQueue, new: NewJob, terms: Terms
+        self,
+        job: JobDefinition[Any, Any],
+        queue: JobQueue,
+        new: NewJob,
+        terms: Terms,
+        order_key: str | None = None,
     ) -> Arrival:
         """Dispatch one job, as Handoff.hand_over() does."""
         here = self._here.here()
@@ -78,7 +83,7 @@ class Handoffs:
             lane = here.lanes[job.queue] = Lane(queue, self._dispatcher, self._seconds)
             self._relay_here()  # what another process, or an earlier one, has left
         with queue.sending(new) as sent:
-            return await here.handoff.hand_over(Errand(job, sent, lane, terms))
+            return await here.handoff.hand_over(Errand(job, sent, lane, terms, order_key))
 
     async def aclose(self) -> None:
         """End what is under way on the running event loop."""

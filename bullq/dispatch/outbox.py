@@ -29,7 +29,8 @@ class Kept:
     """A job in the outbox. Times are in ms since the epoch, by this machine's clock.
 
     *maybe*: an add was sent, so that BullMQ may have it. *sent*: an event was sent, so that Inngest
-    may. *may_leave* says that Inngest may run it; *problem* why it stays here until somebody looks.
+    may. *may_leave* says that Inngest may run it; *problem* why it stays here until somebody looks,
+    as do later ones of its *order_key* (empty: it has none).
     """
 
     queue: str
@@ -50,6 +51,7 @@ class Kept:
     known: bool
     sent: bool
     problem: str = ""
+    order_key: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -74,7 +76,9 @@ _INSERT = (
 )
 _SELECT = f"SELECT {', '.join(_NAMES)} FROM jobs"  # noqa: S608 - same
 
-
+_IS_FREE = """(problem = '' AND (order_key = '' OR NOT EXISTS (SELECT 1 FROM jobs AS held WHERE
+  held.queue = jobs.queue AND held.order_key = jobs.order_key AND held.place < jobs.place
+  AND held.problem <> '')))"""
 _IS_HOLDER = "EXISTS (SELECT 1 FROM lease WHERE holder = ?)"
 
 
@@ -108,14 +112,22 @@ class Outbox:
         return await self._do(lambda db: [_kept(row) for row in db.execute(sql, given)])
 
     async def deliverable(self, queue: str, *, limit: int) -> list[Kept]:
-        """List the jobs of a queue that are not held back by a problem, the first kept first."""
-        sql = f"{_SELECT} WHERE queue = ? AND problem = '' ORDER BY place LIMIT ?"
+        """List the jobs of a queue that are not held back by a problem, the first kept first.
+
+        Neither are those that an earlier one of their order key holds back.
+        """
+        sql = f"{_SELECT} WHERE queue = ? AND {_IS_FREE} ORDER BY place LIMIT ?"
         return await self._do(lambda db: [_kept(row) for row in db.execute(sql, (queue, limit))])
 
     async def queues(self) -> list[str]:
         """Name the queues of jobs that can be delivered."""
-        sql = "SELECT queue FROM jobs WHERE problem = '' GROUP BY queue ORDER BY min(place)"
+        sql = f"SELECT queue FROM jobs WHERE {_IS_FREE} GROUP BY queue ORDER BY min(place)"  # noqa: S608 - our own words
         return await self._do(lambda db: [str(row[0]) for row in db.execute(sql)])
+
+    async def keeps(self, queue: str, order_key: str) -> bool:
+        """Tell whether there are jobs of an order key. Raises sqlite3.Error or OSError."""
+        sql = "SELECT EXISTS (SELECT 1 FROM jobs WHERE queue = ? AND order_key = ?)"
+        return bool(await self._do(lambda db: db.execute(sql, (queue, order_key)).fetchone()[0]))
 
     async def depth(self) -> tuple[int, int]:
         """Give how many jobs there are, and for how many ms the oldest one has been here."""
@@ -219,6 +231,8 @@ def _open(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.executescript(_SCHEMA)
+    if "order_key" not in {row[1] for row in db.execute("PRAGMA table_info(jobs)")}:
+        db.execute("ALTER TABLE jobs ADD COLUMN order_key NOT NULL DEFAULT ''")
     return db
 
 

@@ -48,22 +48,42 @@ class Terms:
 
 
 class TermsBook:
-    """Gives terms; *can_fall_back* says whether the application has another engine."""
+    """Gives terms; *can_fall_back* says whether the application has another engine.
 
-    def __init__(self, settings: Settings, *, can_fall_back: bool) -> None:
+    *use_bullmq* is the application's flag, to which a queue's own word is preferred.
+    """
+
+    def __init__(
+        self, settings: Settings, *, can_fall_back: bool, use_bullmq: UseBullmq = True
+    ) -> None:
         self._settings = settings
         self._can_fall_back = can_fall_back
+        self._use_bullmq = use_bullmq
 
-    def of(self, job: JobDefinition[Any, Any], spec: QueueSpec, deadline: Duration | None) -> Terms:
-        """Give the terms of a job; *deadline* is what its dispatch says. Raises ValueError."""
+    def of(
+        self,
+        job: JobDefinition[Any, Any],
+        spec: QueueSpec,
+        deadline: Duration | None,
+        *,
+        ordered: bool = False,
+    ) -> Terms:
+        """Give the terms of a job; *deadline* is what its dispatch says. Raises ValueError.
+
+        All jobs with an order key (*ordered*) have one engine: BullMQ, and Inngest alone where the
+        flag is off for good.
+        """
         settings, policy = self._settings, job.policy
         seconds = (settings.dispatch_deadline if deadline is None else to_ms(deadline)) / 1000
         wished = spec.fallback if policy.fallback is None else policy.fallback
         fallback = wished and self._can_fall_back and not isinstance(job, RemoteJob)
+        stays_there = ordered and fallback and self._is_off_for_good(spec)
+        fallback = fallback and (stays_there or not ordered)
         return Terms(
             confirm=fallback if spec.confirm is None else spec.confirm,
             fallback=fallback,
-            keep=settings.outbox is not None,
+            # Who delivers from the outbox asks BullMQ first.
+            keep=settings.outbox is not None and not stays_there,
             pickup=Pickup(policy.pickup or spec.pickup),
             on_data_loss=policy.on_data_loss or spec.on_data_loss,
             deadline=seconds,
@@ -71,6 +91,10 @@ class TermsBook:
             wait=settings.pickup_timeout / 1000,
             spare=seconds * _SHARE,
         )
+
+    def _is_off_for_good(self, spec: QueueSpec) -> bool:
+        flag = self._use_bullmq if spec.use_bullmq is None else spec.use_bullmq
+        return flag is False
 
 
 def is_switched_off(use_bullmq: UseBullmq, job: JobDefinition[Any, Any], spec: QueueSpec) -> bool:

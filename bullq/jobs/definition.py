@@ -36,6 +36,7 @@ class JobPolicy:
     fallback: bool | None = None
     pickup: Pickup | None = None
     on_data_loss: OnDataLoss | None = None
+    order_key: Callable[[Any], str | None] | None = None
 
     def __post_init__(self) -> None:
         if self.executor not in get_args(Executor):

@@ -32,6 +32,7 @@ class DispatchOptions(NamedTuple):
     deduplication_ttl: Duration | None = None
     deduplication_mode: DeduplicationMode = "first"
     deadline: Duration | None = None
+    order_key: str | None = None
 
 
 AS_DEFINED = DispatchOptions()

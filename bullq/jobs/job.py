@@ -18,7 +18,7 @@ from bullq.jobs.dispatching import (
     current_dispatcher,
 )
 from bullq.jobs.flow import Flow, FlowTree, OnFailure
-from bullq.jobs.limits import check_payload
+from bullq.jobs.limits import check_payload, size_of
 from bullq.jobs.payload import Result
 from bullq.jobs.reasons import OnDataLoss, Pickup
 from bullq.jobs.retry import Backoff
@@ -46,13 +46,15 @@ class Job(JobDefinition[DataT, ResultT]):
         deduplication_ttl: Duration | None = None,
         deduplication_mode: DeduplicationMode = "first",
         deadline: Duration | None = None,
+        order_key: str | None = None,
     ) -> Receipt[ResultT]:
         """Hand the job to one engine and return its receipt.
 
         *id* names the job (the same id twice is one job while its record is kept); *delay* and
         *deduplication_ttl* are seconds or timedeltas; *priority* goes from 1 (first) to
         2,097,152 (last), 0 for none; *lifo* puts it in front. *deadline* bounds a dispatch that
-        confirms pickup or can fall back. None: as the job or queue says.
+        confirms pickup or can fall back. Jobs of one *order_key* do not overtake one another on
+        their way to their engine, which is the same for all. None: as the job or queue says.
 
         Of the jobs with one *deduplication_id* the 'first' runs, until it has ended or for
         *deduplication_ttl*. While it is delayed 'replace' takes each later one in its place, and
@@ -62,7 +64,7 @@ class Job(JobDefinition[DataT, ResultT]):
         DispatchInDoubt.
         """
         once = (deduplication_id, deduplication_ttl, deduplication_mode)
-        said = (id, delay, priority, lifo, attempts, *once, deadline)
+        said = (id, delay, priority, lifo, attempts, *once, deadline, order_key)
         options = AS_DEFINED if said == AS_DEFINED else DispatchOptions(*said)
         return await current_dispatcher().dispatch(self, data, options)
 
@@ -79,6 +81,7 @@ class Job(JobDefinition[DataT, ResultT]):
         deduplication_ttl: Duration | None = None,
         deduplication_mode: DeduplicationMode = "first",
         deadline: Duration | None = None,
+        order_key: str | None = None,
     ) -> Receipt[ResultT]:
         """Do the same as dispatch(), for code without an event loop, such as Django and Flask."""
         receipt: Receipt[ResultT] = current_dispatcher().run_sync(
@@ -93,6 +96,7 @@ class Job(JobDefinition[DataT, ResultT]):
                 deduplication_ttl=deduplication_ttl,
                 deduplication_mode=deduplication_mode,
                 deadline=deadline,
+                order_key=order_key,
             )
         )
         return receipt
@@ -124,7 +128,7 @@ class Job(JobDefinition[DataT, ResultT]):
             text = _EVENT.encode(payload)
         except ResultError as error:
             raise PayloadError(f"the event {event!r}: {error}") from None
-        check_payload(f"the event {event!r}", text)
+        check_payload(f"the event {event!r}", size_of(text))
         await current_dispatcher().send_event(self, id, event, text)
 
     def send_event_sync(self, id: str, event: str, payload: Any = None) -> None:  # noqa: A002
@@ -251,6 +255,7 @@ def job(
     fallback: bool | None = None,
     pickup: Pickup | None = None,
     on_data_loss: OnDataLoss | None = None,
+    order_key: Callable[[Any], str | None] | None = None,
 ) -> JobDecorator: ...
 def job(
     function: Callable[..., Any] | None = None,
@@ -269,6 +274,7 @@ def job(
     fallback: bool | None = None,
     pickup: Pickup | None = None,
     on_data_loss: OnDataLoss | None = None,
+    order_key: Callable[[Any], str | None] | None = None,
 ) -> Any:
     """Make a function `(data)` or `(data, ctx)` a job; use it bare or with options.
 
@@ -283,8 +289,8 @@ def job(
     are CPUs. 'thread' takes one of the worker's threads; 'auto' leaves a coroutine function on the
     event loop, any other in a thread.
 
-    *fallback* False keeps the job on BullMQ; *pickup* and *on_data_loss* are told in
-    docs/dispatch.md.
+    *fallback* False keeps the job on BullMQ; *order_key* gives the order key of a payload. They,
+    *pickup* and *on_data_loss* are told in docs/dispatch.md.
     """
     policy = JobPolicy(
         attempts=attempts,
@@ -298,6 +304,7 @@ def job(
         fallback=fallback,
         pickup=pickup,
         on_data_loss=on_data_loss,
+        order_key=order_key,
     )
     decorate = JobDecorator(queue, name, policy)
     return decorate if function is None else decorate(function)

@@ -1,14 +1,17 @@
-"""How much a step may carry: the narrowest engine's bounds, the same on every engine."""
+"""How much a job may carry: the narrowest engine's bounds, the same on every engine."""
 
 from __future__ import annotations
 
 from bullq.errors import PayloadError, ResultError
 
-MOST_PAYLOAD_BYTES = 3 * 1024 * 1024
-"""The JSON of what a step sends to another job, or as an event."""
+MOST_EVENT_BYTES = 3 * 1024 * 1024
+"""An event of Inngest's, by which jobs and signals go there."""
+
+MOST_PAYLOAD_BYTES = MOST_EVENT_BYTES - 8 * 1024
+"""The JSON of what is sent to a job, or as a signal: its event tells a little more."""
 
 MOST_RESULT_BYTES = 4 * 1024 * 1024
-"""The JSON of what a step gives."""
+"""The JSON of what a step gives, or a job."""
 
 MOST_STATE_BYTES = 32 * 1024 * 1024
 """The results of all steps of one job together."""
@@ -17,24 +20,22 @@ MOST_STEPS = 1_000
 """Steps of one job, repeated ids counted each time."""
 
 
-def check_payload(place: str, text: str) -> str:
-    """Give *text* (JSON), or raise PayloadError where it is more than an engine takes."""
-    if (size := size_of(text)) > MOST_PAYLOAD_BYTES:
+def check_payload(place: str, size: int) -> None:
+    """Raise PayloadError where *size* bytes of JSON are more than any engine takes."""
+    if size > MOST_PAYLOAD_BYTES:
         raise PayloadError(
-            f"{place} sends {format_bytes(size)}, and {format_bytes(MOST_PAYLOAD_BYTES)} is the "
-            "most; store it elsewhere and send where it is"
+            f"{place}: {size:,} bytes of JSON, and {MOST_PAYLOAD_BYTES:,} is the most; store what "
+            "is big elsewhere and send where it is"
         )
-    return text
 
 
-def check_result(place: str, text: str) -> str:
-    """Give *text* (JSON), or raise ResultError where it is more than an engine takes."""
-    if (size := size_of(text)) > MOST_RESULT_BYTES:
+def check_result(size: int) -> None:
+    """Raise ResultError where *size* bytes of JSON are more than any engine takes."""
+    if size > MOST_RESULT_BYTES:
         raise ResultError(
-            f"{place} gave {format_bytes(size)}, and {format_bytes(MOST_RESULT_BYTES)} is the "
-            "most; store it elsewhere and give where it is"
+            f"the job ran, but its result has {size:,} bytes of JSON, and {MOST_RESULT_BYTES:,} is "
+            "the most; store what is big elsewhere and give where it is"
         )
-    return text
 
 
 def size_of(text: str) -> int:

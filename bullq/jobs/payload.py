@@ -7,11 +7,19 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic import (
+    PydanticUserError,
+    Secret,
+    SecretBytes,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import PydanticSerializationError
 
 from bullq.errors import PayloadError, ResultError
 from bullq.jobs.finite import may_hold_nan
+from bullq.jobs.limits import check_payload, check_result
 
 T = TypeVar("T")
 
@@ -56,11 +64,14 @@ class Payload(Generic[T]):
         return may_hold_nan(self._adapter.core_schema)
 
     def encode(self, value: T) -> Any:
-        """Give *value* as JSON data; raises PayloadError where it is not of the type."""
+        """Give *value* as JSON data; raises PayloadError as write() does."""
         return json.loads(self.write(value))
 
     def write(self, value: T) -> bytes:
-        """Give *value* as JSON text; raises PayloadError where it is not of the type."""
+        """Give *value* as JSON text.
+
+        Raises PayloadError where it is not of the type, or more than any engine takes.
+        """
         try:
             checked = self._validate(value)
             try:
@@ -71,6 +82,7 @@ class Payload(Generic[T]):
                 self._refuse_nan_in(text, checked)
         except (ValueError, PydanticSerializationError, RecursionError) as error:
             raise PayloadError(f"payload: {describe(error)}") from error
+        check_payload("payload", len(text))
         if _MASK in text and self.decode(text.decode()) != checked:
             raise PayloadError(
                 "payload: a secret in it would be sent as asterisks; take a str in place of the "
@@ -106,7 +118,11 @@ class Result(Generic[T]):
         self._adapter: TypeAdapter[T] = TypeAdapter(annotation)
 
     def encode(self, value: T) -> str:
-        """Give *value* as JSON text; raises ResultError, naming its type, where that cannot be."""
+        """Give *value* as JSON text.
+
+        Raises ResultError, naming its type, where that cannot be, or where it is more than any
+        engine takes.
+        """
         try:
             text = self._adapter.dump_json(value, by_alias=True, warnings="error")
             if value is None:
@@ -118,6 +134,13 @@ class Result(Generic[T]):
                 f"the job ran, but its result of type {type(value).__name__!r} does not fit the "
                 f"declared type {describe_type(self.annotation)}: {describe(error)}"
             ) from error
+        check_result(len(text))
+        if _MASK in text and _holds_secret(self._adapter.dump_python(value)):
+            raise ResultError(
+                f"the job ran, but its result of type {type(value).__name__!r} has a secret in it, "
+                "which would be kept as asterisks; give a str in place of the SecretStr, or give "
+                "the field a serializer that reveals it"
+            )
         return text.decode()
 
     def decode(self, text: str) -> T:
@@ -182,6 +205,18 @@ def _refuse_nan(value: Any) -> None:
     JSON has neither, and pydantic writes null in their place.
     """
     json.dumps(value, allow_nan=False, skipkeys=True, default=lambda _: None)
+
+
+def _holds_secret(value: Any) -> bool:
+    """Tell whether *value*, dumped as Python, has a secret in it."""
+    found = False
+
+    def note(part: object) -> None:
+        nonlocal found
+        found = found or isinstance(part, Secret | SecretStr | SecretBytes)
+
+    json.dumps(value, skipkeys=True, default=note)
+    return found
 
 
 def _refuse_constant(name: str) -> None:

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate-limited"
     AT_CONCURRENCY = "at-concurrency"
     DUPLICATE = "duplicate"
+    IN_ORDER = "in-order"
     DATA_LOST = "data-lost"
 
     @property
@@ -54,5 +55,6 @@ _SENTENCES = {
     Reason.RATE_LIMITED: "the queue's rate limit holds it back",
     Reason.AT_CONCURRENCY: "as many jobs of the queue are running as may",
     Reason.DUPLICATE: "another job stands for it",
+    Reason.IN_ORDER: "earlier jobs of its order key are in the outbox",
     Reason.DATA_LOST: "Redis has lost data, and the job with it",
 }

@@ -82,6 +82,31 @@ async def test_a_job_with_a_problem_holds_nobody_up(outbox: Outbox) -> None:
     await outbox.aclose()
 
 
+async def test_a_job_with_a_problem_holds_up_those_of_its_order_key(outbox: Outbox) -> None:
+    for number, key in ((1, "a"), (2, "a"), (3, "b"), (4, "")):
+        await outbox.keep(replace(a_job(number), order_key=key))
+    await outbox.keep(replace(a_job(5, "data-sync"), order_key="a"))
+    await outbox.hold_back(a_job(1), "lost")
+    assert [job.id for job in await outbox.deliverable("default", limit=9)] == ["job-3", "job-4"]
+    assert await outbox.queues() == ["default", "data-sync"]
+    assert await outbox.keeps("default", "a")
+    assert not await outbox.keeps("default", "c")
+    await outbox.remove([("default", "job-1")])
+    assert [job.id for job in await outbox.deliverable("default", limit=1)] == ["job-2"]
+    await outbox.aclose()
+
+
+async def test_a_file_from_before_there_were_order_keys_is_read(outbox: Outbox) -> None:
+    await outbox.keep(a_job(1))
+    await outbox.aclose()
+    with sqlite3.connect(outbox.path) as db:
+        db.execute("ALTER TABLE jobs DROP COLUMN order_key")
+    db.close()
+    await outbox.keep(replace(a_job(2), order_key="a"))
+    assert [job.order_key for job in await outbox.jobs()] == ["", "a"]
+    await outbox.aclose()
+
+
 async def test_one_of_all_delivers(outbox: Outbox) -> None:
     other = Outbox(outbox.path)
     assert await outbox.take_lease("one", 60)
