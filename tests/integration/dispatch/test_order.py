@@ -91,9 +91,8 @@ async def test_many_run_in_their_order_through_an_outage(
 ) -> None:
     site = await make_site(BULLQ_OUTBOX=outbox.path)
     jobs: list[Job[Number, int]] = [*JOBS, in_order]
-    app = Bullq(jobs=jobs, settings=site.app.settings)
     workers = Bullq(jobs=jobs, settings=site.own.settings)
-    Bullq(jobs=jobs, settings=site.app.settings)  # dispatches
+    app = Bullq(jobs=jobs, settings=site.app.settings)  # made last: it dispatches
     RAN.clear()
     async with running_worker(workers, QUEUE, concurrency=1):
         receipts = await in_order.dispatch_many([Number(number=n) for n in range(20)])
