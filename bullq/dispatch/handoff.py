@@ -346,9 +346,10 @@ class Handoff:
         )
         for _ in range(_ATTEMPTS):
             sending = await fallback.send(message, errand.left * 0.9)
+            # One that was refused later takes nothing back of one that was not answered.
+            errand.sent_maybe |= sending.outcome is Outcome.UNKNOWN
             if sending.outcome is not Outcome.UNKNOWN or not errand.left:
                 break
-        errand.sent_maybe = sending.outcome is Outcome.UNKNOWN
         return "" if sending.outcome is Outcome.ACCEPTED else sending.reason
 
     def _nowhere(self, errand: Errand, refused: str) -> Exception:
