@@ -8,6 +8,7 @@ import sys
 import venv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = Path(__file__).parent / ".venvs"
@@ -23,7 +24,8 @@ class NotInstalled(Exception):  # noqa: N818 - what happened, named as people sa
 class System:
     """One system: *module* of benchmarks.peers plays its parts.
 
-    *requirements* are installed into an environment of its own; without any it runs in ours.
+    *requirements* are installed into an environment of its own, or one that it shares by name;
+    without any it runs in ours.
     *node_package* is the package that peers/node.mjs plays the parts with. *warm_jobs* come first
     in every run and do not count: Node is two to four times as fast once its code is compiled.
     """
@@ -32,6 +34,7 @@ class System:
     title: str
     module: str = ""
     requirements: tuple[str, ...] = ()
+    environment: str = ""
     node_package: str = ""
     warm_jobs: int = 0
 
@@ -51,15 +54,18 @@ class System:
     def _python(self) -> Path:
         if not self.requirements:
             return Path(sys.executable)
-        return ENVIRONMENTS / self.name / "bin" / "python"
+        return self._environment() / "bin" / "python"
 
     def _marker(self) -> Path:
-        return ENVIRONMENTS / self.name / ".installed"
+        return self._environment() / ".installed"
+
+    def _environment(self) -> Path:
+        return ENVIRONMENTS / (self.environment or self.name)
 
     def _prepare_python(self) -> None:
         ENVIRONMENTS.mkdir(exist_ok=True)
         (ENVIRONMENTS / ".gitignore").write_text("*\n", encoding="utf-8")
-        venv.create(ENVIRONMENTS / self.name, with_pip=True, clear=True)
+        venv.create(self._environment(), with_pip=True, clear=True)
         _install([str(self._python()), "-m", "pip", "install", "--quiet", *self.requirements])
         self._marker().touch()
 
@@ -85,12 +91,17 @@ def _install(command: list[str]) -> None:
         raise NotInstalled(f"the installation failed: {said[-1]}")
 
 
-BULLQ = System(name="bullq", title="bullq, bare processor", module="with_bullq")
-BULLQ_JOBS = System(name="bullq-jobs", title="bullq, @job and pydantic", module="with_bullq_jobs")
+# What bullq needs and nothing of its tests and tools; the code that runs is this checkout's, in
+# which every part is started.
+_OURS: dict[str, Any] = {"environment": "bullq", "requirements": (str(ROOT),)}
+BULLQ = System(name="bullq", title="bullq, bare processor", module="with_bullq", **_OURS)
+BULLQ_JOBS = System(
+    name="bullq-jobs", title="bullq, @job and pydantic", module="with_bullq_jobs", **_OURS
+)
 PEERS = (
     System(name="node-6", title="Node BullMQ", node_package="bullmq", warm_jobs=10_000),
     System(name="node-5", title="Node BullMQ", node_package="bullmq5", warm_jobs=10_000),
-    System(name="official", title="official Python BullMQ", module="with_official"),
+    System(name="official", title="official Python BullMQ", module="with_official", **_OURS),
     System(name="streaq", title="streaq", module="with_streaq", requirements=("streaq", "uvloop")),
     System(
         name="saq",

@@ -165,23 +165,26 @@ def perform(kind: type[System]) -> None:
     part, order = sys.argv[1], json.loads(sys.argv[2])
     jobs = order["jobs"]
     system = kind(order["url"], Meter(jobs, order.get("pause", 0.0)))
-    plain: list[Data] = [{"n": number} for number in range(jobs)]
     try:
         match part:
             case "versions":
                 tell({"versions": _versions(system)})
             case "fill":
-                _fill(system, [{**data, "ready": True} for data in plain])
+                _fill(system, [{**data, "ready": True} for data in _plain(jobs)])
             case "work":
                 system.work(order["concurrency"])
             case "each":
-                system.add_each(plain, order["callers"])
+                system.add_each(_plain(jobs), order["callers"])
             case "bulk":
-                system.add_all(plain)
+                system.add_all(_plain(jobs))
             case "drip":
                 system.drip(jobs, order["gap"])
     except NotOffered as lack:
         tell({"lacks": str(lack)})
+
+
+def _plain(jobs: int) -> list[Data]:
+    return [{"n": number} for number in range(jobs)]
 
 
 def _fill(system: System, jobs: list[Data]) -> None:
