@@ -93,7 +93,7 @@ class Bench:
     ) -> AsyncIterator[Bullq]:
         """Have an application that dispatches."""
         app = application(redis or self.server.url, inngest or self.inngest, **settings)
-        app.handoffs.breaker = breaker or app.handoffs.breaker
+        app.handoffs.means.breaker = breaker or app.handoffs.means.breaker
         try:
             yield app
         finally:
@@ -248,7 +248,7 @@ async def cost(bench: Bench, callers: int, gap: float) -> float:
                 await _paced(job, callers, gap, _WARM_UP)
                 runs = []
                 for _ in range(RUNS):
-                    before, count = bench.server.spent(), 200 * callers
+                    before, count = bench.server.spent(), max(200, 20 * callers)
                     await _paced(job, callers, gap, count)
                     await asyncio.sleep(0.2)  # until the worker has ended the last ones
                     runs.append((bench.server.spent().scripts_us - before.scripts_us) / count)

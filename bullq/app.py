@@ -292,7 +292,7 @@ class Bullq:
 
         return Reconciliation(
             map(self.queue, self.queues.names),
-            self.handoffs.outbox,
+            self.handoffs.means.outbox,
             self.handoffs.relay(),
             sweep if self._can_fall_back else None,
         )
@@ -301,7 +301,7 @@ class Bullq:
         """Send the event of a job that no worker has begun, as a sweeper asks."""
         from bullq.dispatch.delivery import deliver  # noqa: PLC0415 - httpx is heavy
 
-        fallback = self.handoffs.fallback
+        fallback = self.handoffs.means.fallback
         if fallback is None:
             return Delivery.REFUSED
         return Delivery(await deliver(fallback, queue, parcel, now_ms))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 _CLOSE_DEADLINE = 5.0  # seconds to end the loop
+_CANCEL_DEADLINE = 2.0  # seconds of them for what is cancelled
 
 
 class BackgroundLoop:
@@ -43,12 +44,27 @@ class BackgroundLoop:
             return self._loop
 
     def close(self, close_connections: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """End the loop, and its thread, once *close_connections* has run on it."""
+        """End the loop, and its thread, once *close_connections* has run on it.
+
+        Whoever waits for something on it yet is told that it was cancelled.
+        """
         with self._guard:
             loop, thread, self._loop = self._loop, self._thread, None
         if loop is None or thread is None or self._pid != os.getpid():
             return
-        asyncio.run_coroutine_threadsafe(close_connections(), loop).result(_CLOSE_DEADLINE)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(_CLOSE_DEADLINE)
-        loop.close()
+        try:
+            asyncio.run_coroutine_threadsafe(close_connections(), loop).result(_CLOSE_DEADLINE)
+        finally:
+            asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result(_CLOSE_DEADLINE)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(_CLOSE_DEADLINE)
+            loop.close()
+
+
+async def _cancel_others() -> None:
+    """Cancel what runs on this loop, and wait until it has ended."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for one in others:
+        one.cancel()
+    if others:
+        await asyncio.wait(others, timeout=_CANCEL_DEADLINE)

@@ -82,13 +82,14 @@ class Breaker:
     def unanswered(self) -> None:
         """Hear that nobody knows how a call went: one may be chance."""
         self._unknown += 1
-        if self._state is not BreakerState.CLOSED or self._unknown >= _UNKNOWN_TO_OPEN:
+        if self.state is not BreakerState.CLOSED or self._unknown >= _UNKNOWN_TO_OPEN:
             self._open()
 
     def _open(self) -> None:
-        if self._state is BreakerState.OPEN:
+        state = self.state
+        if state is BreakerState.OPEN:
             return  # of calls that were under way when it opened
-        if self._state is not BreakerState.CLOSED:
+        if state is not BreakerState.CLOSED:
             self._pause = min(self._pause * 2, _LAST_PAUSE)
         self._unknown = 0
         jitter = 1 + _JITTER * (2 * self._chance() - 1)

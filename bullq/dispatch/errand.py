@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from bullq.clock import to_ms
 from bullq.dispatch.outbox import Kept, now_ms
 from bullq.errors import DispatchInDoubt, DispatchUnavailable, StoreUnavailable
 from bullq.jobs.reasons import Reason
-from bullq.store.arbiter import Unsettled
+from bullq.store.arbiter import Adding, Unsettled
 from bullq.telemetry.hooks import DispatchEvent
 
 if TYPE_CHECKING:
@@ -37,6 +36,23 @@ class Arrival:
     state: str
     reason: Reason | None
     timings: dict[str, float]
+
+
+class Timed:
+    """Adds to *timings* how long a block takes, in ms."""
+
+    __slots__ = ("_began", "_step", "_timings")
+
+    def __init__(self, timings: dict[str, float], step: str) -> None:
+        self._timings = timings
+        self._step = step
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        took = (time.perf_counter() - self._began) * 1000
+        self._timings[self._step] = self._timings.get(self._step, 0.0) + took
 
 
 @dataclass(slots=True)
@@ -112,6 +128,12 @@ class Errand:
         return max(0, delay - to_ms(passed)) if delay else 0
 
     @property
+    def was_routed(self) -> bool:
+        """Whether the queue answered that the job had gone to the other engine before."""
+        added = None if self.admitted is None else self.admitted.added
+        return added is not None and added.outcome is Adding.ROUTED
+
+    @property
     def unsettled(self) -> Unsettled:
         """Describe the job to the arbiter."""
         return Unsettled.of(self.new, self.made_ms, known=self.known)
@@ -156,16 +178,9 @@ class Errand:
         if not self.maybe:
             self.lane.decided(self.id)
 
-    @contextlib.contextmanager
-    def timed(self, step: str) -> Iterator[None]:
+    def timed(self, step: str) -> Timed:
         """Note how long a step takes; the same step twice counts together."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        try:
-            yield
-        finally:
-            took = (loop.time() - began) * 1000
-            self.timings[step] = self.timings.get(step, 0.0) + took
+        return Timed(self.timings, step)
 
     def event(self, arrival: Arrival | None, error: BaseException | None) -> DispatchEvent:
         """Tell observers how the dispatch has ended."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from bullq.dispatch.breaker import Breaker
 from bullq.dispatch.together import Together
 from bullq.engines.inngest.events import LARGEST_EVENT, JobMessage, Outcome, Sending
 from bullq.engines.inngest.probe import Readiness, probe
+from bullq.errors import PayloadError
 from bullq.store.perloop import PerLoop
 
 if TYPE_CHECKING:
@@ -101,13 +101,18 @@ class InngestFallback:
         """End what is under way on the running event loop."""
         for asked in (self._probes.pop() or {}).values():
             asked.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asked
+            await asyncio.wait([asked])
 
     async def _send(self, given: Sequence[tuple[JobMessage, float]]) -> list[Sending]:
         messages = [message for message, _ in given]
         seconds = max(seconds for _, seconds in given)
-        return [await self._sender.send(messages, deadline=seconds)] * len(messages)
+        try:
+            return [await self._sender.send(messages, deadline=seconds)] * len(messages)
+        except PayloadError as error:
+            if len(given) == 1:
+                return [Sending(Outcome.REFUSED, str(error))]
+            # One of them is too large as JSON: nobody fails for what another one sends.
+            return [sending for one in given for sending in await self._send([one])]
 
     def _probe(self) -> asyncio.Task[Readiness]:
         probes = self._probes.here()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bullq.dispatch.breaker import Breaker
 from bullq.dispatch.errand import Errand
 from bullq.dispatch.handoff import Handoff
 from bullq.dispatch.lane import Lane, new_dispatcher_id
@@ -18,20 +17,19 @@ from bullq.store.perloop import PerLoop
 
 if TYPE_CHECKING:
     from bullq.dispatch.errand import Arrival
-    from bullq.dispatch.fallback import InngestFallback
-    from bullq.dispatch.outbox import Outbox
-    from bullq.dispatch.terms import Terms, UseBullmq
+    from bullq.dispatch.means import Means
+    from bullq.dispatch.terms import Terms
     from bullq.jobs.definition import JobDefinition
     from bullq.queues.queue import JobQueue
     from bullq.store.adding import NewJob
     from bullq.store.connection import Store
-    from bullq.telemetry.hooks import Observer
 
 
 @dataclass
 class _Here:
     """What one event loop has."""
 
+    dispatcher: str
     pickups: Pickups
     handoff: Handoff
     relaying: asyncio.Task[None] | None = None
@@ -46,26 +44,19 @@ class Handoffs:
 
     def __init__(
         self,
+        means: Means,
+        *,
         store: Callable[[], Store],
         prefix: str,
-        *,
         seconds: float,
-        fallback: InngestFallback | None,
-        use_bullmq: UseBullmq,
-        outbox: Outbox | None = None,
         live_queue: Callable[[str], JobQueue],
-        observer: Observer,
     ) -> None:
-        self.breaker = Breaker(partial(observer.breaker_changed, "bullmq"))
-        self._observer = observer
-        self.fallback = fallback
-        self.outbox = outbox
-        self._live_queue = live_queue
+        self.means = means
         self._store = store
         self._prefix = prefix
         self._seconds = seconds
-        self._use_bullmq = use_bullmq
-        self._dispatcher = new_dispatcher_id()
+        self._live_queue = live_queue
+        self._dispatcher = os.getpid(), new_dispatcher_id()
         self._here = PerLoop(self._new_here)
 
     async def hand_over(
@@ -80,7 +71,7 @@ class Handoffs:
         here = self._here.here()
         lane = here.lanes.get(job.queue)
         if lane is None:
-            lane = here.lanes[job.queue] = Lane(queue, self._dispatcher, self._seconds)
+            lane = here.lanes[job.queue] = Lane(queue, here.dispatcher, self._seconds)
             self._relay_here()  # what another process, or an earlier one, has left
         with queue.sending(new) as sent:
             return await here.handoff.hand_over(Errand(job, sent, lane, terms, order_key))
@@ -91,32 +82,29 @@ class Handoffs:
         if here is not None:
             await here.handoff.aclose()
             await here.pickups.aclose()
+            await asyncio.gather(*(lane.aclose() for lane in here.lanes.values()))
             if here.relaying is not None:
                 here.relaying.cancel()
                 await asyncio.wait([here.relaying])
-        if self.outbox is not None:
-            await self.outbox.aclose()
-        if self.fallback is not None:
-            await self.fallback.aclose()
+        if self.means.outbox is not None:
+            await self.means.outbox.aclose()
+        if self.means.fallback is not None:
+            await self.means.fallback.aclose()
 
     def _new_here(self) -> _Here:
-        pickups = Pickups(self._store(), self._prefix, self._dispatcher)
-        handoff = Handoff(
-            pickups=pickups,
-            breaker=self.breaker,
-            fallback=self.fallback,
-            use_bullmq=self._use_bullmq,
-            outbox=self.outbox,
-            when_kept=self._relay_here,
-            observer=self._observer,
-        )
-        return _Here(pickups, handoff)
+        if self._dispatcher[0] != os.getpid():  # a child that was forked waits for jobs of its own
+            self._dispatcher = os.getpid(), new_dispatcher_id()
+        dispatcher = self._dispatcher[1]
+        pickups = Pickups(self._store(), self._prefix, dispatcher)
+        handoff = Handoff(self.means, pickups, self._relay_here)
+        return _Here(dispatcher, pickups, handoff)
 
     def relay(self) -> Relay | None:
         """Make what delivers from the outbox, on the running event loop; None without one."""
-        if self.outbox is None:
+        means = self.means
+        if means.outbox is None:
             return None
-        return Relay(self.outbox, self._live_queue, self.fallback, self._observer)
+        return Relay(means.outbox, self._live_queue, means.fallback, means.observer)
 
     def _relay_here(self) -> None:
         """Deliver what was kept as soon as that goes, while this process lives."""

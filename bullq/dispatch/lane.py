@@ -6,16 +6,15 @@ import asyncio
 import contextlib
 import secrets
 from collections import defaultdict, deque
-from collections.abc import Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bullq.dispatch.judgement import Sight
 from bullq.dispatch.together import Together
-from bullq.errors import StoreUnavailable
+from bullq.errors import InvalidOptionError, StoreUnavailable
 from bullq.store.arbiter import (
     Added,
-    Adding,
     Arbiter,
     Confirmation,
     Looked,
@@ -35,19 +34,6 @@ _MOST_LOOKED_AT = 200
 _MOST_SEEN = 500
 _COUNT_LASTS = 1.0  # seconds for which a count of live workers is believed
 _NONE_LASTS = 0.05  # the same of a count of none, on which jobs leave BullMQ
-
-
-class ToAdd(NamedTuple):
-    """A job, and by when it has to begin.
-
-    *since* is the queue's epoch as it was known when the job was sent for the first time, None
-    where this is the first time.
-    """
-
-    job: NewJob
-    timeout_ms: int
-    pickup: Pickup
-    since: str | None = None
 
 
 class Admitted(NamedTuple):
@@ -72,8 +58,9 @@ class Lane:
         self._store = queue.store
         self._seconds = seconds
         self._arbiter = Arbiter(queue.store.prompt(seconds), queue.keys)
-        name = f"bullq dispatch {queue.spec.name}"
-        self._adds = Together(self._add, most=_MOST_ADDED, name=name)
+        self._name = name = f"bullq dispatch {queue.spec.name}"
+        # Jobs that go in one call have one fate, but for what each one's answer says of it.
+        self._adds: dict[tuple[int, Pickup], Together[NewJob, Admitted]] = {}
         self._looks = Together(self._look, most=_MOST_LOOKED_AT, name=name)
         self._settlements = Together(self._settle, most=_MOST_SETTLED, name=name)
         self.epoch = ""
@@ -84,13 +71,27 @@ class Lane:
         self._background: set[asyncio.Task[None]] = set()
         self._introduced = False
 
-    async def add(self, job: ToAdd) -> Admitted:
-        """Add a job with confirmation."""
-        return await self._adds.ask(job)
+    def add(self, job: NewJob, timeout_ms: int, pickup: Pickup) -> asyncio.Future[Admitted]:
+        """Add a job that is sent for the first time; it has to begin within *timeout_ms*."""
+        adds = self._adds.get((timeout_ms, pickup))
+        if adds is None:
+            confirmation = Confirmation(self.dispatcher, timeout_ms, pickup)
+            adds = self._adds[timeout_ms, pickup] = Together(
+                partial(self._add, confirmation=confirmation), most=_MOST_ADDED, name=self._name
+            )
+        return adds.ask(job)
 
-    async def settle(self, job: Unsettled, epoch: str) -> Settled:
+    async def add_again(self, job: NewJob, timeout_ms: int, pickup: Pickup, since: str) -> Admitted:
+        """Add a job that was sent before; *since* is the queue's epoch as it was known then."""
+        confirmation = Confirmation(self.dispatcher, timeout_ms, pickup)
+        admitted = await self._add_alone(job, confirmation, since)
+        if isinstance(admitted, Exception):
+            raise admitted
+        return admitted
+
+    def settle(self, job: Unsettled, epoch: str) -> asyncio.Future[Settled]:
         """Have the arbiter decide who runs a job; *epoch* is empty where it is not known."""
-        return await self._settlements.ask((job, epoch))
+        return self._settlements.ask((job, epoch))
 
     async def look(self, job_id: str) -> Sight:
         """See how a job and its queue do, live workers included."""
@@ -107,7 +108,15 @@ class Lane:
 
         Where that fails, a sweeper sends the event once more, which changes nothing.
         """
-        task = asyncio.create_task(self._tell_sent(job_id), name="bullq dispatch sent")
+        self._in_background(self._tell_sent(job_id))
+
+    async def aclose(self) -> None:
+        """Wait for what is still to be told: not longer than an answer may take."""
+        if self._background:
+            await asyncio.wait(self._background, timeout=self._seconds)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=self._name)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
@@ -115,29 +124,52 @@ class Lane:
         with contextlib.suppress(StoreUnavailable), self._store.errors():
             await self._arbiter.sent([job_id])
 
-    async def _add(self, jobs: Sequence[ToAdd]) -> list[Admitted]:
-        admitted: list[Admitted] = []
-        for (timeout_ms, pickup, since), group in groupby(jobs, key=lambda one: one[1:]):
-            new = [one.job for one in group]
-            confirmation = Confirmation(self.dispatcher, timeout_ms, pickup)
-            admitted += await self._add_alike(new, confirmation, since)
+    async def _introduce(self) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            await self.queue.introduce()
+
+    async def _add(
+        self, jobs: Sequence[NewJob], confirmation: Confirmation, since: str | None = None
+    ) -> list[Admitted | Exception]:
+        try:
+            admitted = await self._add_alike(jobs, confirmation, since)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whose job it is shows when each goes alone
+            if len(jobs) == 1:
+                return [InvalidOptionError(f"{jobs[0].id}: cannot be added: {error}")]
+            # Nobody fails for what another one adds; adding an id again is harmless.
+            each = (self._add_alone(job, confirmation, since) for job in jobs)
+            return list(await asyncio.gather(*each))
         if not self._introduced:
             self._introduced = True
-            self._introduce()
+            self._in_background(self._introduce())
         return admitted
 
+    async def _add_alone(
+        self, job: NewJob, confirmation: Confirmation, since: str | None
+    ) -> Admitted | Exception:
+        try:
+            return (await self._add([job], confirmation, since))[0]
+        except StoreUnavailable as error:
+            return error
+
     async def _add_alike(
-        self, jobs: list[NewJob], confirmation: Confirmation, since: str | None
-    ) -> list[Admitted]:
+        self, jobs: Sequence[NewJob], confirmation: Confirmation, since: str | None
+    ) -> list[Admitted | Exception]:
         epoch = self.epoch if since is None else since
         seen = [self._seen.popleft() for _ in range(min(len(self._seen), _MOST_SEEN))]
-        with self._store.errors():
-            done = await self._arbiter.add_confirmed(
-                jobs, confirmation, epoch=epoch or None, seen=seen
-            )
-            if done.added is None and since is None:
-                # Data was lost since. These jobs were not in it: nothing of them was ever sent.
-                done = await self._arbiter.add_confirmed(jobs, confirmation, epoch=done.epoch)
+        try:
+            with self._store.errors():
+                done = await self._arbiter.add_confirmed(
+                    jobs, confirmation, epoch=epoch or None, seen=seen
+                )
+                if done.added is None and since is None:
+                    # Data was lost since. These were not in it: nothing of them was ever sent.
+                    done = await self._arbiter.add_confirmed(jobs, confirmation, epoch=done.epoch)
+        except BaseException:
+            self._seen.extendleft(reversed(seen))
+            raise
         self.epoch = done.epoch
         if done.added is None and since is not None:
             return [Admitted(None, done.epoch)] * len(jobs)
@@ -146,15 +178,6 @@ class Lane:
                 f"Redis at {self._store.address} loses its data again and again: nothing was added"
             )
         return [Admitted(added, done.epoch) for added in done.added]
-
-    def _introduce(self) -> None:
-        async def introduce() -> None:
-            with contextlib.suppress(StoreUnavailable):
-                await self.queue.introduce()
-
-        task = asyncio.create_task(introduce(), name="bullq introduce")
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
 
     async def _look(self, job_ids: Sequence[str]) -> list[tuple[Looked, int]]:
         with self._store.errors():
@@ -195,6 +218,3 @@ class Lane:
 def new_dispatcher_id() -> str:
     """Make the name under which a process is told of the jobs that it waits for."""
     return secrets.token_hex(8)
-
-
-__all__ = ["Adding", "Admitted", "Lane", "ToAdd", "new_dispatcher_id"]

@@ -6,6 +6,7 @@ A row is written, and synced to the disk, before its dispatch returns.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 import time
@@ -93,6 +94,8 @@ class Outbox:
         self.path = path
         self._guard = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._pid = os.getpid()
+        self._parents: list[sqlite3.Connection] = []
         self._keeping: PerLoop[Together[Kept, None]] = PerLoop(
             lambda: Together(self._keep, most=_MOST_KEPT, name="bullq outbox")
         )
@@ -196,13 +199,26 @@ class Outbox:
         return await asyncio.to_thread(self._transact, work)
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        self._forget_parent()
         with self._guard:
             if self._connection is None:
                 self._connection = _open(self.path)
             with self._connection as db:
                 return work(db)
 
+    def _forget_parent(self) -> None:
+        """Open anew after a fork: SQLite loses what two processes write on one connection.
+
+        The parent's is kept as it is: to close it here would take the file's log away from there.
+        """
+        if self._pid != os.getpid():
+            self._pid, self._guard = os.getpid(), threading.Lock()
+            if self._connection is not None:
+                self._parents.append(self._connection)
+                self._connection = None
+
     def _close(self) -> None:
+        self._forget_parent()
         with self._guard:
             if self._connection is not None:
                 self._connection.close()

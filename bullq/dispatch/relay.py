@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
@@ -134,17 +135,23 @@ class Relay:
         if answer.added is None:
             return await self._lost(queue, batch)
         done: list[Kept] = []
+        routed: list[Kept] = []
         for job, added in zip(batch, answer.added, strict=True):
             if added.outcome is Adding.REFUSED:
                 await self._outbox.hold_back(job, f"BullMQ refuses it: {added.detail}")
             elif added.outcome is Adding.ROUTED:
-                done += await self._settled(queue, [job])
+                routed.append(job)
             else:
                 done.append(job)
+        # Of those that were added just now nobody is to think that they were not.
+        with contextlib.suppress(StoreUnavailable):
+            done += await self._settled(queue, routed)
         return done
 
     async def _settled(self, queue: JobQueue, jobs: list[Kept]) -> list[Kept]:
         """Have the arbiter say who has jobs of which an event may have been accepted."""
+        if not jobs:
+            return []
         epoch, group = next(groupby(jobs, key=lambda job: job.epoch))
         batch = list(group)
         arbiter = Arbiter(queue.store.pipelined(), queue.keys)

@@ -13,11 +13,16 @@ Out = TypeVar("Out")
 class Together(Generic[In, Out]):
     """Collects what is asked for, and answers it by calls of at most *most* each, in order.
 
-    *call* gives as many answers as it is given questions, or an error that all of them get.
+    *call* gives as many answers as it is given questions, an error where one of them has none; or
+    it raises an error that all of them get.
     """
 
     def __init__(
-        self, call: Callable[[Sequence[In]], Awaitable[Sequence[Out]]], *, most: int, name: str
+        self,
+        call: Callable[[Sequence[In]], Awaitable[Sequence[Out | Exception]]],
+        *,
+        most: int,
+        name: str,
     ) -> None:
         self._call = call
         self._most = most
@@ -35,7 +40,8 @@ class Together(Generic[In, Out]):
         return answer
 
     def _begin(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting = [one for one in self._waiting if not one[1].done()]
+        self._waiting = []
         for start in range(0, len(waiting), self._most):
             task = self._loop.create_task(
                 self._make(waiting[start : start + self._most]), name=self._name
@@ -47,14 +53,15 @@ class Together(Generic[In, Out]):
         try:
             answers = await self._call([one for one, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the callers'
+            answers = [error] * len(batch)
+        except BaseException:  # it is cancelled: nobody will answer any more
             for _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(error)
-            return
-        finally:
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                for _, answer in batch:
-                    answer.cancel()
+                answer.cancel()
+            raise
         for (_, answer), given in zip(batch, answers, strict=True):
-            if not answer.done():
+            if answer.done():
+                continue  # its caller has gone
+            if isinstance(given, Exception):
+                answer.set_exception(given)
+            else:
                 answer.set_result(given)

@@ -10,6 +10,7 @@ from bullq.dispatch.breaker import Breaker
 from bullq.dispatch.bucket import TokenBucket
 from bullq.dispatch.fallback import InngestFallback
 from bullq.dispatch.handoffs import Handoffs
+from bullq.dispatch.means import Means
 from bullq.dispatch.outbox import Outbox, check_outbox
 from bullq.engines.inngest.server import InngestServer
 from bullq.telemetry.fallbacks import FallbackLog
@@ -51,13 +52,17 @@ def handoffs_of(
     if settings.outbox is not None:
         check_outbox(settings.outbox)
         outbox = Outbox(settings.outbox)
-    return Handoffs(
-        store,
-        settings.prefix,
-        seconds=settings.redis_timeout / 1000,
-        fallback=fallback,
+    means = Means(
         use_bullmq=use_bullmq,
+        breaker=Breaker(partial(told.breaker_changed, "bullmq")),
+        fallback=fallback,
         outbox=outbox,
-        live_queue=live_queue,
         observer=told,
+    )
+    return Handoffs(
+        means,
+        store=store,
+        prefix=settings.prefix,
+        seconds=settings.redis_timeout / 1000,
+        live_queue=live_queue,
     )

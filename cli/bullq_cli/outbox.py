@@ -125,7 +125,7 @@ def rm(
 
 
 def _outbox(app: Bullq) -> tuple[Handoffs, Outbox]:
-    outbox = app.handoffs.outbox
+    outbox = app.handoffs.means.outbox
     if outbox is None:
         raise wrong_input(
             "This application has no outbox.\nBULLQ_OUTBOX names its file, as in "

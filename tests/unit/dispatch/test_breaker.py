@@ -99,3 +99,16 @@ def test_what_was_under_way_does_not_open_it_longer() -> None:
     breaker.refused()
     world.now += 0.11
     assert breaker.lets_pass()
+
+
+def test_a_failure_after_it_has_closed_again_is_a_first_one() -> None:
+    world = World()
+    breaker = world.breaker()
+    breaker.refused()
+    world.now += 0.51
+    assert breaker.lets_pass()
+    breaker.succeeded()
+    world.now += 3.0
+    breaker.refused()
+    world.now += 0.51
+    assert breaker.lets_pass()

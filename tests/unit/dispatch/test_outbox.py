@@ -155,3 +155,17 @@ async def test_no_cursor_leaves_its_thread(outbox: Outbox, monkeypatch: pytest.M
     assert len(given) == 7
     assert not any(isinstance(one, sqlite3.Cursor) for one in given)
     await outbox.aclose()
+
+
+async def test_a_child_that_was_forked_opens_the_file_anew(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await outbox.keep(a_job(1))
+    parents = outbox._connection
+    assert parents is not None
+    monkeypatch.setattr("bullq.dispatch.outbox.os.getpid", lambda: 0)
+    await outbox.keep(a_job(2))
+    await outbox.aclose()
+    monkeypatch.undo()
+    assert parents.execute("SELECT count(*) FROM jobs").fetchone() == (2,)  # not closed
+    parents.close()

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bullq import Observer, StoreUnavailable
+from bullq.dispatch import relay
+from bullq.dispatch.outbox import Outbox
+from bullq.store.adding import NewJob
+from bullq.store.arbiter import Added, Adding, ConfirmedAdds, Settling, Unsettled
+from tests.unit.dispatch.test_outbox import a_job
+
+
+class Arbiter:
+    """Has routed the second job before, and goes away once the first one is added."""
+
+    def __init__(self, *_: object) -> None:
+        """Serve any queue."""
+
+    async def add_confirmed(self, jobs: Sequence[NewJob], *_: object, **__: Any) -> ConfirmedAdds:
+        outcomes = [Adding.ROUTED if job.id == "job-2" else Adding.ADDED for job in jobs]
+        return ConfirmedAdds("e", [Added(one, "") for one in outcomes])
+
+    async def settle(self, jobs: Sequence[Unsettled], **_: Any) -> Settling:
+        raise StoreUnavailable(f"refused before the question of {jobs[0].id} was sent")
+
+
+async def test_what_was_added_is_not_sent_elsewhere_where_redis_goes_right_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "Arbiter", Arbiter)
+    outbox = Outbox(tmp_path / "outbox.db")
+    for number in (1, 2):
+        await outbox.keep(a_job(number))
+    queue: Any = SimpleNamespace(
+        store=SimpleNamespace(pipelined=lambda: None, errors=nullcontext), keys=None
+    )
+    delivered, left = await relay.Relay(outbox, lambda _: queue, None, Observer()).flush()
+    assert (delivered, left) == (1, 1)
+    [job] = await outbox.jobs()
+    assert (job.id, job.maybe) == ("job-2", True)
+    await outbox.aclose()
