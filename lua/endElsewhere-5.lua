@@ -15,6 +15,7 @@
     ARGV[3]  its result as JSON, or the reason of its failure
     ARGV[4]  JSON list of stack traces
     ARGV[5]  attempts made
+    ARGV[6]  '1' where it was cancelled: should it end otherwise all the same, that replaces it
 
   Returns 1 where it is on record, 0 where it was already, -1 where there is no such job, -2 where
   BullMQ has it.
@@ -39,7 +40,7 @@ local now = string.format("%.0f", clock[1] * 1000 + math.floor(clock[2] / 1000))
 local field = state == "completed" and "returnvalue" or "failedReason"
 redis.call("HDEL", JOB, "returnvalue", "failedReason")
 redis.call("HSET", JOB, field, value, "stacktrace", traces, "atm", attempts, "ats", attempts,
-  "finishedOn", now, "ended", "1")
+  "finishedOn", now, ARGV[6] == "1" and "cancelled" or "ended", "1")
 redis.call("ZREM", state == "completed" and FAILED or COMPLETED, id)
 redis.call("ZADD", state == "completed" and COMPLETED or FAILED, now, id)
 

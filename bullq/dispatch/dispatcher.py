@@ -12,6 +12,7 @@ from bullq.dispatch.ids import new_job_id
 from bullq.dispatch.order import order_key_of
 from bullq.dispatch.receipt import BullmqReceipt, HandoffReceipt
 from bullq.dispatch.terms import TermsBook, is_switched_off
+from bullq.dispatch.whereabouts import Whereabouts
 from bullq.errors import DispatchError, DispatchInDoubt, InvalidOptionError, SettingsError
 from bullq.jobs.dispatching import AS_DEFINED, Dispatcher, DispatchOptions, Receipt
 from bullq.protocol.options import check_job_id
@@ -115,6 +116,11 @@ class BullmqDispatcher(Dispatcher):
         if queue_name not in watchers:
             watchers[queue_name] = ResultWatcher(queue.store, queue.keys)
         return queue, watchers[queue_name]
+
+    def whereabouts(self) -> Whereabouts:
+        """Give who knows where jobs are that were handed over."""
+        means = self._handoffs().means
+        return Whereabouts(means.outbox, means.fallback)
 
     def receipt(self, job: JobDefinition[Any, ResultT], job_id: str) -> Receipt[ResultT]:
         """Give the receipt of a job that was sent just now."""

@@ -97,6 +97,12 @@ class InngestFallback:
                 self.breaker.unanswered()
         return sending
 
+    async def cancel(self, job_id: str, seconds: float) -> Sending:
+        """Have the server end a job's run, whatever it waits for, before its next step."""
+        from bullq.engines.inngest.cancelling import cancel_run  # noqa: PLC0415 - the SDK is heavy
+
+        return await cancel_run(self._sender, job_id, deadline=seconds)
+
     async def aclose(self) -> None:
         """End what is under way on the running event loop."""
         for asked in (self._probes.pop() or {}).values():

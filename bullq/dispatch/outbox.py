@@ -167,6 +167,16 @@ class Outbox:
         sql = "DELETE FROM jobs WHERE queue = ? AND id = ?"
         return await self._do(lambda db: db.executemany(sql, keys).rowcount)
 
+    async def has(self, queue: str, job_id: str) -> bool:
+        """Tell whether a job is here. Raises sqlite3.Error or OSError."""
+        sql = "SELECT EXISTS (SELECT 1 FROM jobs WHERE queue = ? AND id = ?)"
+        return bool(await self._do(lambda db: db.execute(sql, (queue, job_id)).fetchone()[0]))
+
+    async def take_back(self, queue: str, job_id: str) -> bool:
+        """Remove a job that no engine can have; tell whether there was one."""
+        sql = "DELETE FROM jobs WHERE queue = ? AND id = ? AND NOT maybe AND NOT known AND NOT sent"
+        return await self._do(lambda db: db.execute(sql, (queue, job_id)).rowcount == 1)
+
     async def take_lease(self, holder: str, seconds: float) -> bool:
         """Become, or stay, the one who delivers from this file; tell whether that is so."""
         sql = (

@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bullq.clock import Duration, to_ms
-from bullq.errors import ActionRefused, JobFailed, ResultGone, ResultTimeout, StoreUnavailable
+from bullq.dispatch.whereabouts import CANCELLED
+from bullq.errors import JobFailed, ResultGone, ResultTimeout, StoreUnavailable
 from bullq.jobs.dispatching import Receipt
 from bullq.queues.inspect import job_state
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bullq.dispatch.errand import Arrival
+    from bullq.dispatch.whereabouts import Whereabouts
     from bullq.jobs.definition import JobDefinition
     from bullq.protocol.events import Ended
     from bullq.queues.queue import JobQueue
@@ -29,6 +31,10 @@ class Waiting(Protocol):
 
     def here(self, queue_name: str) -> tuple[JobQueue, ResultWatcher]:
         """Give a queue, and who waits for its results, on the running event loop."""
+        ...
+
+    def whereabouts(self) -> Whereabouts:
+        """Give who knows where jobs are that were handed over."""
         ...
 
     def run_sync(self, call: Callable[[], Any]) -> Any:
@@ -111,18 +117,24 @@ class HandoffReceipt(BullmqReceipt[ResultT_co]):
         self.state = arrival.state
         self.reason = arrival.reason
         self.timings = arrival.timings
+        self._is_cancelled = False
+
+    async def status(self) -> str:
+        """Tell the job's state, whichever engine has it by now."""
+        queue, _ = self._waiting.here(self.queue)
+        place = await self._waiting.whereabouts().find(queue, self.id, self.engine)
+        return place.state
 
     async def cancel(self) -> None:
-        """Remove the job from its queue before it begins; Inngest takes no job back."""
-        if self.engine == "inngest":
-            raise ActionRefused(
-                f"The job {self.id} ({self.queue}/{self.name}) is at Inngest, which takes no job "
-                "back by its id; cancel its run in Inngest's own dashboard"
-            )
-        await super().cancel()
+        """Take the job back from whichever engine has it by now."""
+        queue, _ = self._waiting.here(self.queue)
+        await self._waiting.whereabouts().take_back(queue, self.id, self.engine)
+        self._is_cancelled = True
 
     async def _ended(self, seconds: float) -> Ended:
         """Wait for the end of a job whose record may come late, and whose store may be away."""
+        if self._is_cancelled:
+            raise JobFailed(self.id, CANCELLED)
         if self.engine == "bullmq":
             return await super()._ended(seconds)
         loop = asyncio.get_running_loop()

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from bullq.dispatch.outbox import LeaseLost, now_ms
 from bullq.engines.inngest.events import Outcome
 from bullq.engines.inngest.parcels import message_for
-from bullq.errors import StoreUnavailable
+from bullq.errors import ActionRefused, JobNotFound, StoreUnavailable
 from bullq.store.adding import JobKind, NewJob
 from bullq.store.arbiter import Adding, Arbiter, Confirmation, Pickup, Settled, Unsettled, Verdict
+from bullq.store.elsewhere import ElsewhereScripts
 
 if TYPE_CHECKING:
     from bullq.dispatch.fallback import InngestFallback
@@ -145,8 +146,24 @@ class Relay:
                 done.append(job)
         # Of those that were added just now nobody is to think that they were not.
         with contextlib.suppress(StoreUnavailable):
+            await self._send_on(queue, [job.id for job in done])
             done += await self._settled(queue, routed)
         return done
+
+    @staticmethod
+    async def _send_on(queue: JobQueue, job_ids: list[str]) -> None:
+        """Give jobs on BullMQ the events that came while no engine had them."""
+        if not job_ids:
+            return
+        scripts = ElsewhereScripts(queue.store.client(), queue.store.pipelined(), queue.keys)
+        with queue.store.errors():
+            kept = await scripts.signals(job_ids)
+        for job_id, events in kept.items():
+            with contextlib.suppress(JobNotFound, ActionRefused):  # it has ended meanwhile
+                for event, payload in events:
+                    await queue.steps.send_event(job_id, event, payload)
+            with queue.store.errors():
+                await scripts.drop_signals(job_id)
 
     async def _settled(self, queue: JobQueue, jobs: list[Kept]) -> list[Kept]:
         """Have the arbiter say who has jobs of which an event may have been accepted."""

@@ -77,13 +77,14 @@ class Receipt(ABC, Generic[ResultT_co]):
     async def status(self) -> str:
         """Tell the job's state: waiting, prioritized, delayed, active, completed, failed, ...
 
-        'unknown' where its record is gone.
+        'sent' while it is at Inngest and has not begun as far as is known, 'kept' in the outbox,
+        'unknown' where nothing is on record.
         """
 
     async def cancel(self) -> None:
-        """Take the job back before it begins.
+        """Take the job back before it begins; at Inngest, have its run end before its next step.
 
-        Raises ActionRefused where it runs, or where its engine takes no job back; JobNotFound.
+        Raises ActionRefused where that cannot be, JobNotFound, StoreUnavailable.
         """
         raise ActionRefused(f"The job {self.id} is on {self.engine}, which takes no job back")
 

@@ -27,6 +27,7 @@ class ElsewhereScripts:
         self._keys = keys
         self._begin = scripts.register_script(script("beginElsewhere-1"))
         self._end = scripts.register_script(script("endElsewhere-5"))
+        self._keep = scripts.register_script(script("keepSignal-2"))
         self._take = scripts.register_script(script("takeSignal-2"))
         self._log = scripts.register_script(official("addLog-2"))
         self._progress = scripts.register_script(official("updateProgress-3"))
@@ -50,6 +51,36 @@ class ElsewhereScripts:
         )
         return int(answer)
 
+    async def cancel_elsewhere(self, job_id: str, reason: str) -> None:
+        """Record that a job was cancelled (endElsewhere-5); how it really ends replaces that."""
+        await self._end(
+            keys=[self._keys.job(job_id), *(self._keys.key(name) for name in _ENDING_KEYS)],
+            args=[job_id, "failed", reason, "[]", 0, "1"],
+        )
+
+    async def keep_event_back(self, job_id: str) -> None:
+        """Have no sweeper send the event of a routed job that was not accepted yet."""
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.zrem(self._keys.key("bullq:rerouted"), job_id)
+            pipe.hdel(self._keys.key("bullq:parcels"), job_id)
+            await pipe.execute()
+
+    async def standing(self, job_id: str) -> str:
+        """Tell how a job stands: 'absent', 'bullmq', or at the other engine.
+
+        There it is 'sent', 'active' as far as that is known, or 'ended'.
+        """
+        name, engine, begun, ended, cancelled = await self._client.hmget(
+            self._keys.job(job_id), "name", "engine", "processedOn", "ended", "cancelled"
+        )
+        if name is None:
+            return "absent"
+        if engine is None:
+            return "bullmq"
+        if ended is not None or cancelled is not None:
+            return "ended"
+        return "sent" if begun is None else "active"
+
     async def add_log(self, job_id: str, row: str, keep: int | None) -> int:
         """Add a row to a job's log, keeping the last *keep* (addLog-2)."""
         count: Any = await self._log(
@@ -66,19 +97,33 @@ class ElsewhereScripts:
         )
         return int(answer or 0)
 
-    async def is_elsewhere(self, job_id: str) -> bool:
-        """Tell whether BullMQ has not got the job: it has no record, or another engine's."""
-        name, engine = await self._client.hmget(self._keys.job(job_id), "name", "engine")
-        return name is None or engine is not None
+    async def keep_signal(self, job_id: str, event: str, payload: str) -> bool:
+        """Keep an event (its payload as JSON text) for a job, whether it is there yet or not.
 
-    async def keep_signal(self, job_id: str, event: str, payload: str) -> None:
-        """Keep an event (its payload as JSON text) for a job, whether it is there yet or not."""
-        key = self._signals(job_id)
+        Gives False, and keeps nothing, where BullMQ has the job (keepSignal-2).
+        """
         text = json.dumps({"event": event, "payload": payload})
-        async with self._client.pipeline(transaction=True) as pipe:
-            pipe.rpush(key, text)
-            pipe.pexpire(key, KEEP_SIGNALS_MS)
-            await pipe.execute()
+        kept: Any = await self._keep(
+            keys=[self._keys.job(job_id), self._signals(job_id)], args=[text, KEEP_SIGNALS_MS]
+        )
+        return bool(kept)
+
+    async def signals(self, job_ids: list[str]) -> dict[str, list[tuple[str, str]]]:
+        """Give the events that are kept for jobs, the oldest first: name and payload as JSON."""
+        async with self._client.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.lrange(self._signals(job_id), 0, -1)
+            found = await pipe.execute()
+        read = [[json.loads(text) for text in texts] for texts in found]
+        return {
+            job_id: [(one["event"], one["payload"]) for one in signals]
+            for job_id, signals in zip(job_ids, read, strict=True)
+            if signals
+        }
+
+    async def drop_signals(self, job_id: str) -> None:
+        """Forget the events that are kept for a job."""
+        await self._client.delete(self._signals(job_id))
 
     async def take_signal(self, job_id: str, event: str, step: str) -> str | None:
         """Give a step the oldest event that no other one has taken (takeSignal-2)."""

@@ -41,6 +41,26 @@ local function bury(id, job, now)
   file(id, job, whole(now), "unknown", now)
 end
 
+-- Events that came before the job left are kept where the other engine looks for them: their
+-- payload stays the text that it was.
+local SEPARATOR, KEEP_SIGNALS = '","payload":', 30 * 24 * 3600000
+local function moveEvents(id)
+  local jobKey = BASE .. id
+  local sent = tonumber(redis.call("HGET", jobKey, "sent") or 0)
+  for number = 1, sent do
+    local text = redis.call("HGET", jobKey, "event:" .. number)
+    local from, to = string.find(text or "", SEPARATOR, 1, true)
+    if from then
+      local name = cjson.decode(string.sub(text, 1, from) .. "}").name
+      local signal = cjson.encode({event = name, payload = string.sub(text, to + 1, -2)})
+      redis.call("RPUSH", jobKey .. ":signals", signal)
+    end
+  end
+  if sent > 0 then
+    redis.call("PEXPIRE", jobKey .. ":signals", KEEP_SIGNALS)
+  end
+end
+
 -- Overdue jobs of a long list are at its tail, which the official removal would come to last: so
 -- they are taken out here, and the removal finds them where finding costs nothing.
 local function takeFromList(name, id)
@@ -55,6 +75,7 @@ local function route(id, prev, now)
   if takeFromList("wait", id) or takeFromList("paused", id) then
     redis.call("ZADD", BASE .. "completed", now, id)
   end
+  moveEvents(id)
   removeJob({jobKey, BASE .. "repeat"}, {id, "0", BASE})
   -- It was moved, not removed: nobody has seen the last event yet, which says otherwise.
   local last = redis.call("XREVRANGE", BASE .. "events", "+", "-", "COUNT", 1)[1]

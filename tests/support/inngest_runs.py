@@ -144,6 +144,13 @@ class Runs:
                 continue
             if holds(opts.get("if"), event=run.event, awaited=event):
                 future.set_result(event)
+        for run in self.all:
+            if not run.ended.is_set() and any(
+                one["event"] == event["name"]
+                and holds(one.get("if"), event=run.event, awaited=event)
+                for one in run.function.get("cancel") or ()
+            ):
+                run.end("Cancelled", None)
         for function in self.functions.values():
             if any(_triggers(trigger, event) for trigger in function["triggers"]):
                 self._trigger(function, event)

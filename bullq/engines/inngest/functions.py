@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bullq.clock import to_ms
 from bullq.engines.inngest import sdk
 from bullq.engines.inngest.attempt import Attempt
+from bullq.engines.inngest.cancelling import on_cancel
 from bullq.engines.inngest.cron import trigger_of
 from bullq.engines.inngest.events import ENVELOPE, event_name
 from bullq.engines.inngest.run import Run, attempts_of
@@ -99,6 +100,7 @@ class InngestFunctions:
             concurrency=[
                 sdk.Concurrency(limit=spec.concurrency, key=f'"{spec.name}"', scope="env")
             ],
+            cancel=on_cancel(),
             throttle=None if spec.rate_limit is None else _throttle(spec.rate_limit),
             # A JSON number is a float to the server, which ignores what is not an int.
             priority=sdk.Priority(run=f"int(event.data.{ENVELOPE}.head_start)"),

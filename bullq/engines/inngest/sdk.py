@@ -12,6 +12,7 @@ with warnings.catch_warnings():
     # The SDK defines a model in the way of pydantic 1, and users may have warnings as errors.
     warnings.filterwarnings("ignore", message="Support for class-based `config`")
     from inngest import (
+        Cancel,
         Concurrency,
         Context,
         Function,
@@ -30,6 +31,7 @@ with warnings.catch_warnings():
     from inngest._internal.step_lib.base import ResponseInterrupt, SkipInterrupt
 
 __all__ = [
+    "Cancel",
     "CommHandler",
     "CommRequest",
     "CommResponse",

@@ -35,9 +35,8 @@ class SignalSender:
         try:
             async with asyncio.timeout(_DEADLINE):
                 with queue.store.errors():
-                    if not await scripts.is_elsewhere(job_id):
+                    if not await scripts.keep_signal(job_id, event, payload):
                         return False
-                    await scripts.keep_signal(job_id, event, payload)
         except (StoreUnavailable, TimeoutError) as error:
             await self._wake(job_id, event, payload, unkept=error)
         else:

@@ -98,8 +98,12 @@ async def make_site(make_app: AppFactory, valkey: RedisServer) -> AsyncIterator[
     async with contextlib.AsyncExitStack() as stack:
 
         async def make(
-            *, registered: bool = True, server: RedisServer | None = None, **settings: Any
+            *more: Job[Any, Any],
+            registered: bool = True,
+            server: RedisServer | None = None,
+            **settings: Any,
         ) -> Site:
+            jobs = [*JOBS, *more]
             redis = server or valkey
             double = await stack.enter_async_context(InngestDouble(speed=20).running())
             proxy = Proxy(redis.port)
@@ -108,14 +112,14 @@ async def make_site(make_app: AppFactory, valkey: RedisServer) -> AsyncIterator[
             known = {"INNGEST_BASE_URL": double.url, "INNGEST_DEV": "1", **settings}
             # Its endpoint would deliver from the outbox, past the proxy.
             others = {name: one for name, one in known.items() if name != "BULLQ_OUTBOX"}
-            own = make_app(*JOBS, url=redis.url, **others)
+            own = make_app(*jobs, url=redis.url, **others)
             web = asgi(own)
             url = await stack.enter_async_context(serving(web))
             if registered:
                 web.state.bullq.registration.reach_at(f"{url}/api/inngest")
                 found = await web.state.bullq.registration.registered()
                 assert found.ready, found.reason
-            return Site(make_app(*JOBS, url=proxy.url, **known), proxy, double, own)
+            return Site(make_app(*jobs, url=proxy.url, **known), proxy, double, own)
 
         yield make
         GATE.opened.set()
