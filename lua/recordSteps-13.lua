@@ -23,7 +23,8 @@
                id      job id
                token   the lock's token
                fields  flat list of fields to set on the job, or absent
-               effect  {key, result, ms to keep it}: recorded unless there is one, or absent
+               effect  {key, result, ms to keep it}, or absent: where there is another one under
+                       the key, it counts, and nothing of this record is written
                park    'delayed' | 'children', or absent: the job goes on
              and for 'delayed':
                timers  list of {field, head, delay (ms) or absent, at (ms since the epoch) or absent}:
@@ -107,14 +108,17 @@ local function record(job, jobKey)
   if refused then
     return refused
   end
-  if job.fields then
-    redis.call("HSET", jobKey, unpack(job.fields))
-  end
   if job.effect then
     local key = BASE .. "once:=" .. job.effect[1]
     if not redis.call("SET", key, job.effect[2], "NX", "PX", job.effect[3]) then
-      return "=" .. redis.call("GET", key)
+      local kept = redis.call("GET", key)
+      if kept ~= job.effect[2] then
+        return "=" .. kept
+      end
     end
+  end
+  if job.fields then
+    redis.call("HSET", jobKey, unpack(job.fields))
   end
   return job.park and park[job.park](job, jobKey) or 0
 end

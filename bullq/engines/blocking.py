@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bullq.engines.calls import CALLING_THREAD
 from bullq.engines.engine import Interrupt
+from bullq.engines.threads import carriable
 from bullq.jobs.blocking import BlockingSteps
 
 if TYPE_CHECKING:
@@ -118,6 +119,6 @@ def _answer(
     try:
         result = scope.run(function)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the step is told
-        future.set_exception(error)
+        future.set_exception(carriable(error))
     else:
         future.set_result(result)

@@ -10,8 +10,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from bullq.engines.bullmq_memory import UNRECOVERABLE, BullmqMemory
+from bullq.engines.calls import sendable
 from bullq.engines.memo import Memo
 from bullq.engines.replaying import ReplayContext
+from bullq.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -64,7 +66,7 @@ class BullmqContext(ReplayContext):
         """Add a row to the job's log, unless an earlier run of the body has."""
         if self.repeats:
             return
-        row = str(message)
+        row = sendable(str(message))
         self._write(lambda: self._scripts.add_log(self.job_id, row, self._keep_logs))
 
     def progress(self, value: Any) -> None:
@@ -124,7 +126,9 @@ class BullmqContext(ReplayContext):
             try:
                 with self._live.store.errors():
                     await write()
-            except Exception:  # noqa: BLE001 - whatever Redis says to a row, the job goes on
+            except StoreUnavailable:
                 # A log row is not worth a job: what cannot be written now is dropped, and an
                 # outage is told by the worker.
                 self._writes.clear()
+            except Exception:  # noqa: BLE001, S112 - whatever Redis says to a row, the job goes on
+                continue

@@ -18,6 +18,7 @@ from bullq.jobs.dispatching import DispatchOptions, current_dispatcher
 from bullq.jobs.retry import wait_after
 from bullq.protocol.record import to_json
 from bullq.queues.options import job_options
+from bullq.queues.steplog import event_field
 from bullq.store.adding import JobKind, NewJob
 from bullq.store.steps import FieldTimer, StepRecord
 
@@ -58,6 +59,11 @@ class BullmqMemory(Memory):
         # A step that finishes after a crash was not its cause: stalls count anew from here.
         self._forgive = {"stc": "0"} if record.stalled_count else {}
         self._began = began
+        self._sent = int(record.fields.get("sent", 0))
+        self._events = {
+            number: record.fields.get(event_field(number), "{}")
+            for number in range(1, self._sent + 1)
+        }
 
     def now_ms(self) -> int:
         """Give the time by Redis' clock: when the job was claimed, and what has passed since."""
@@ -90,8 +96,7 @@ class BullmqMemory(Memory):
         """Tell how a child stands, queueing it under this job where it is not there."""
         queue = self._queue.sibling(child.job.queue)
         parent = self._queue.keys.job(self._record.id)
-        with queue.store.errors():
-            state, value = await queue.steps.scripts.child_state(parent, child.id)
+        state, value = await queue.steps.child_state(parent, child.id)
         if state == "completed":
             return ChildState(completed=value)
         if state == "failed":
@@ -99,13 +104,19 @@ class BullmqMemory(Memory):
         if state == "absent" and asked:
             return ChildState(failed="somebody has removed the job before it ended")
         if state == "absent":
-            await queue.add(self._new(queue, child))
+            new = self._new(queue, child)
+            await queue.steps.served(lambda: queue.add(new))
         return ChildState()
 
+    async def look_for_events(self) -> None:
+        """Get the events that have come since the job was claimed."""
+        self._events |= await self._queue.steps.events_after(self._record.id, self._sent)
+        self._sent = max(self._events, default=0)
+
     def events(self, name: str) -> Iterable[tuple[int, str]]:
-        """Give the events of that name that had come when the job was claimed."""
-        for number in range(1, self._sent + 1):
-            event = from_json(self._record.fields.get(f"event:{number}", "{}"))
+        """Give the events of that name that had come when it was looked for them."""
+        for number, text in self._events.items():
+            event = from_json(text)
             if event.get("name") == name:
                 yield number, to_json(event.get("payload"))
 
@@ -168,14 +179,11 @@ class BullmqMemory(Memory):
         parked = int(self._record.fields.get("parked", 0))
         return parked if parked > self._record.processed_on else 0
 
-    @property
-    def _sent(self) -> int:
-        return int(self._record.fields.get("sent", 0))
-
     async def _write(self, record: StepRecord) -> int | str:
         answer = await self._queue.steps.record(record)
         if isinstance(answer, int) and answer < 0:
-            raise Lost(f"the steps of job {self._record.id} are no longer this worker's")
+            self.lost = Lost(f"the steps of job {self._record.id} are no longer this worker's")
+            raise self.lost
         return answer
 
     def _new(self, queue: JobQueue, child: Child) -> NewJob:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import traceback
@@ -10,10 +9,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Never, NoReturn, get_args, get_origin, get_type_hints
 
 from bullq.errors import ResultError, StepFailed, StepMisuse
-from bullq.jobs.limits import check_result
 from bullq.jobs.payload import Result, describe_type
 
 InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -47,15 +45,12 @@ def is_async(function: Callable[..., Any]) -> bool:
     )
 
 
-async def to_thread(function: Callable[[], Any]) -> Any:
-    """Call a function in one of asyncio's own threads."""
-    return await asyncio.to_thread(function)
-
-
 def result_type(step: str, function: Callable[..., Any]) -> Result[Any]:
     """Give the type that a step's function declares to return; anything where it does not."""
     while isinstance(function, functools.partial):
         function = function.func
+    if not inspect.isroutine(function) and not inspect.isclass(function):
+        function = type(function).__call__
     annotations = getattr(function, "__annotations__", None)
     if not isinstance(annotations, dict) or "return" not in annotations:
         return _ANYTHING
@@ -63,6 +58,8 @@ def result_type(step: str, function: Callable[..., Any]) -> Result[Any]:
     try:
         if isinstance(annotation, str):
             annotation = get_type_hints(inspect.unwrap(function), include_extras=True)["return"]
+        if annotation in (NoReturn, Never):
+            return _ANYTHING
         origin: Any = get_origin(annotation)
         if origin in (Awaitable, Coroutine):
             annotation = get_args(annotation)[-1]
@@ -90,12 +87,10 @@ def declared(annotation: Any) -> Result[Any]:
 
 def encode(step: str, result: Result[Any], value: Any) -> str:
     """Give what a step's function has returned as JSON text; raises ResultError."""
-    place = f"the step {step!r}"
     try:
-        text = result.encode(value)
+        return result.encode(value)
     except ResultError as error:
-        raise ResultError(f"{place} {str(error).removeprefix('the job ')}") from None
-    return check_result(place, text)
+        raise ResultError(f"the step {step!r} {str(error).removeprefix('the job ')}") from None
 
 
 def step_failure(step: str, error: BaseException) -> StepFailed:
@@ -105,7 +100,7 @@ def step_failure(step: str, error: BaseException) -> StepFailed:
 
 def _message(error: BaseException) -> str:
     try:
-        return _sendable(str(error))
+        return sendable(str(error))
     except Exception:  # noqa: BLE001 - users' errors may fail to describe themselves
         return "its message cannot be read: its __str__ raises"
 
@@ -113,7 +108,7 @@ def _message(error: BaseException) -> str:
 def _trace(error: BaseException) -> str:
     try:
         frames = _users_frames(error.__traceback__)
-        return _sendable("".join(traceback.format_exception(type(error), error, frames)))
+        return sendable("".join(traceback.format_exception(type(error), error, frames)))
     except Exception:  # noqa: BLE001 - it reads users' attributes, and has failures of its own
         return f"{type(error).__name__}: {_message(error)} (its traceback cannot be read)\n"
 
@@ -130,6 +125,6 @@ def _is_users(file: str) -> bool:
     return not file.startswith(_OWN_FOLDER) and "/asyncio/" not in file
 
 
-def _sendable(text: str) -> str:
+def sendable(text: str) -> str:
     """Escape what UTF-8 cannot hold: halves of characters."""
     return text.encode("utf-8", "backslashreplace").decode()

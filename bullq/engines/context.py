@@ -4,59 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
-import re
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from bullq.clock import Duration, to_ms
+from bullq.clock import Duration, format_ms, to_ms
 from bullq.engines.blocking import Waiting
-from bullq.engines.calls import InThread, call, declared, encode, result_type, to_thread
+from bullq.engines.calls import InThread, call, declared, encode, result_type
 from bullq.engines.engine import Call, Child, Interrupt, Step, Steps
-from bullq.errors import StepMisuse
+from bullq.engines.lines import Line, child_id, is_step_id
+from bullq.errors import PayloadError, ResultError, StepMisuse
 from bullq.jobs.context import Context
-from bullq.jobs.limits import (
-    MOST_STATE_BYTES,
-    MOST_STEPS,
-    check_payload,
-    format_bytes,
-    size_of,
-)
+from bullq.jobs.limits import MOST_STATE_BYTES, MOST_STEPS, format_bytes, size_of
 from bullq.jobs.payload import Result
+from bullq.jobs.retry import MAX_WAIT_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bullq.jobs.blocking import BlockingSteps
     from bullq.jobs.invocable import Invocable
-
-_LONGEST_SLUG = 60  # characters of a step's key in the id of a child
-
-
-@dataclass(slots=True, eq=False)
-class _Line:
-    """A line of steps, one after the other: the body, or one branch of ctx.parallel."""
-
-    context: StepContext
-    path: str = ""
-    busy: str | None = None
-    splits: int = 0
-    keys: set[str] = field(default_factory=set)
-
-    def next_key(self, step: str) -> str:
-        """Number the ids that are used again, as Inngest does: 'mail', 'mail:1', ..."""
-        key, number = step, 0
-        while key in self.keys:
-            number += 1
-            key = f"{step}:{number}"
-        self.keys.add(key)
-        return self.path + key
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +39,7 @@ class _Inside:
     attempt: int
 
 
-_LINE: ContextVar[_Line | None] = ContextVar("bullq line of steps", default=None)
+_LINE: ContextVar[Line | None] = ContextVar("bullq line of steps", default=None)
 _INSIDE: ContextVar[_Inside | None] = ContextVar("bullq step", default=None)
 
 
@@ -86,8 +57,8 @@ class StepContext(Context):
     step_timeout_ms: int | None = None
     body_deadline: asyncio.Timeout | None = None
     ended = False
-    in_thread: InThread = staticmethod(to_thread)
-    _line: _Line | None = None
+    in_thread: InThread
+    _line: Line | None = None
     _made = 0
     _state_bytes = 0
     _under_way = 0
@@ -114,6 +85,11 @@ class StepContext(Context):
         self.misuse = self.misuse or error
         return error
 
+    def check_left(self) -> None:
+        """Note a misuse where the body has ended before a step of it."""
+        if self._line is not None and self._line.busy is not None:
+            self._refuse_left(self._line)
+
     def run(self, step: str, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call *function* once and give what it returns."""
 
@@ -136,12 +112,12 @@ class StepContext(Context):
 
     def sleep(self, step: str, duration: Duration) -> Coroutine[Any, Any, None]:
         """Pause for *duration*."""
-        milliseconds = to_ms(duration)
+        milliseconds = _pause_ms(duration)
         return self._step(step, lambda made: self.steps.sleep(made, milliseconds))
 
     def sleep_until(self, step: str, time: datetime) -> Coroutine[Any, Any, None]:
         """Pause until *time*."""
-        if time.tzinfo is None:
+        if time.utcoffset() is None:
             raise self.refuse(
                 f"The step {step!r} sleeps until {time}, which has no time zone; give it one, as "
                 "by datetime.now(UTC)"
@@ -166,12 +142,18 @@ class StepContext(Context):
 
     def wait_for(self, step: str, event: str, timeout: Duration, type: Any = Any) -> Any:  # noqa: A002
         """Wait for an event sent to this job."""
-        timeout_ms = to_ms(timeout)
+        timeout_ms = _pause_ms(timeout)
         payload = declared(type)
 
         async def make(made: Step) -> Any:
             text = await self.steps.wait_for(made, event, timeout_ms)
-            return None if text is None else payload.decode(self._counted(text))
+            if text is None:
+                return None
+            try:
+                return payload.decode(self._counted(text))
+            except ResultError as error:
+                what = f"the event {event!r}, for which the step {step!r} has waited"
+                raise PayloadError(f"{what}: {str(error).removeprefix('result: ')}") from error
 
         return self._step(step, make)
 
@@ -190,29 +172,53 @@ class StepContext(Context):
         line = self._here()
         with self._alone(line, "ctx.parallel"):
             self._go_on()
-            line.splits += 1
-            lines = [
-                _Line(self, f"{line.path}{line.splits}.{number}/")
-                for number in range(len(branches))
-            ]
+            lines = line.split(len(branches))
             outcomes = await self.steps.parallel(
-                [_branch(*pair) for pair in zip(lines, branches, strict=True)]
+                [self._branch(*pair) for pair in zip(lines, branches, strict=True)]
             )
         for _, error in outcomes:
             if error is not None:
                 raise error
         return tuple(value for value, _ in outcomes)
 
+    def _branch(
+        self, line: Line, function: Callable[[], Any]
+    ) -> Callable[[], Coroutine[Any, Any, tuple[Any, Exception | None]]]:
+        async def run() -> tuple[Any, Exception | None]:
+            token = _LINE.set(line)
+            try:
+                value = function()
+                value = await value if inspect.isawaitable(value) else value
+                return value, None if line.busy is None else self._refuse_left(line)
+            except Exception as error:  # noqa: BLE001 - it is raised once all branches have ended
+                return None, error
+            finally:
+                _LINE.reset(token)
+
+        return run
+
+    def _refuse_left(self, line: Line) -> StepMisuse:
+        return self.refuse(
+            f"The step {line.busy!r} was still under way when the code that began it ended: what "
+            "it does would be lost. Await it"
+        )
+
     def _step(self, step: str, make: Callable[[Step], Awaitable[Any]]) -> Coroutine[Any, Any, Any]:
-        if asyncio._get_running_loop() is None:  # noqa: SLF001 - its public form costs an exception
+        running = asyncio._get_running_loop()  # noqa: SLF001 - its public form costs an exception
+        if running is self.loop:
+            return self._take(step, make)
+        if running is None:
             raise self.refuse(
                 f"The step {step!r}: an ordinary function takes its steps by ctx.sync, as in "
                 "ctx.sync.run(...); ctx.run(...) is to be awaited in an async one"
             )
-        return self._take(step, make)
+        raise self.refuse(
+            f"The step {step!r} is taken on another event loop than its job's, as under "
+            "asyncio.run: an ordinary function takes its steps by ctx.sync, as in ctx.sync.run(...)"
+        )
 
     async def _take(self, step: str, make: Callable[[Step], Awaitable[Any]]) -> Any:
-        if not isinstance(step, str) or not step:  # type: ignore[redundant-expr] # checked or not
+        if not is_step_id(step):
             raise self.refuse(f"A step's id is a text that is not empty, not {step!r}")
         line = self._here()
         with self._alone(line, step):
@@ -232,17 +238,17 @@ class StepContext(Context):
             raise Interrupt("the attempt has ended")
         self.steps.check()
 
-    def _here(self) -> _Line:
+    def _here(self) -> Line:
         """Give the line of steps that the caller belongs to."""
         line = _LINE.get()
         if line is not None and line.context is self:
             return line
         if self._line is None:
-            self._line = _Line(self)
+            self._line = Line(self)
         return self._line
 
     @contextmanager
-    def _alone(self, line: _Line, step: str) -> Iterator[None]:
+    def _alone(self, line: Line, step: str) -> Iterator[None]:
         """Refuse a step inside a step, and one beside another one of the same line."""
         inside = _INSIDE.get()
         if inside is not None and inside.context is self:
@@ -338,35 +344,19 @@ class StepContext(Context):
             ) from None
 
     def _child(self, step: Step, job: Invocable[Any, Any], payload: Any) -> Child:
-        checked = job.payload.encode(payload)
-        check_payload(f"the step {step.id!r}", json.dumps(checked))
+        job.payload.write(payload)  # raises PayloadError
         return Child(child_id(self.job_id, step.key), job, payload)
+
+
+def _pause_ms(duration: Duration) -> int:
+    """Give a pause in ms; raises ValueError for one that is negative, or longer than any."""
+    milliseconds = to_ms(duration)
+    if milliseconds > MAX_WAIT_MS:
+        most = format_ms(MAX_WAIT_MS)
+        raise ValueError(f"a pause is {most} at most, not {duration}")
+    return milliseconds
 
 
 def _reschedule(deadline: asyncio.Timeout, when: float | None) -> None:
     if not deadline.expired():
         deadline.reschedule(when)
-
-
-def child_id(job_id: str, key: str) -> str:
-    """Give the id of the job that a step starts: the same each time, on every engine."""
-    slug = re.sub(r"[^A-Za-z0-9_.-]", "-", key)[:_LONGEST_SLUG]
-    if slug != key:
-        slug += "-" + sha256(key.encode()).hexdigest()[:8]
-    return f"{job_id}.{slug}"
-
-
-def _branch(
-    line: _Line, function: Callable[[], Any]
-) -> Callable[[], Coroutine[Any, Any, tuple[Any, Exception | None]]]:
-    async def run() -> tuple[Any, Exception | None]:
-        token = _LINE.set(line)
-        try:
-            value = function()
-            return (await value if inspect.isawaitable(value) else value), None
-        except Exception as error:  # noqa: BLE001 - it is raised once all branches have ended
-            return None, error
-        finally:
-            _LINE.reset(token)
-
-    return run

@@ -27,3 +27,11 @@ class AttemptFailed(Exception):  # noqa: N818 - what happened, named as people s
     retriable: bool
     counted: int
     fields: dict[str, str] = field(default_factory=dict)
+
+
+def left_over_row(steps: str) -> str:
+    """Give the row for the log of a job that has not come to *steps*, which are on record."""
+    return (
+        f"bullq: the job has ended without {steps}, which an earlier run of its body has made: "
+        "their ids were changed or drawn by chance, or the code before them goes another way"
+    )

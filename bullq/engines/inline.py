@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bullq.clock import format_ms
 from bullq.engines.ending import AttemptFailed, Lost, Parked
 from bullq.engines.engine import PERMANENT
 from bullq.engines.inline_memory import InlineContext
+from bullq.engines.threads import ThreadPool
 from bullq.jobs.retry import wait_after
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class InlineEngine:
     def __init__(self, store: InlineStore) -> None:
         self.store = store
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._threads = ThreadPool(size=8)
 
     async def settle(self) -> None:
         """Run what is due until nothing is, at the present time."""
@@ -67,6 +70,7 @@ class InlineEngine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._threads.close()
 
     def _start(self, job: InlineJob) -> None:
         job.state = "active"
@@ -77,15 +81,13 @@ class InlineEngine:
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
 
     async def _run(self, job: InlineJob) -> None:
-        context = InlineContext(self.store, job)
+        context = InlineContext(self.store, job, self._in_thread)
         try:
             result = await context.conclude(_in_time(job, context))
         except Parked:
             return
-        except asyncio.CancelledError:
-            if not job.killed:
-                raise
-            self.store.wake(job)
+        except asyncio.CancelledError as error:
+            self._cancelled(job, error)
         except AttemptFailed as failed:
             job.fields.update(failed.fields)
             self._fail(job, failed.error, failed.retriable, failed.counted)
@@ -97,6 +99,21 @@ class InlineEngine:
         else:
             job.attempts_made += 1
             self.store.end(job, "completed", result=result)
+
+    def _cancelled(self, job: InlineJob, error: asyncio.CancelledError) -> None:
+        """Tell the engine's end, and a kill, from a cancellation that the job raised itself."""
+        task = asyncio.current_task()
+        if job.killed:
+            self.store.wake(job)
+        elif task is None or task.cancelling():
+            raise error
+        else:
+            cause = RuntimeError("the job was cancelled from within: it raised CancelledError")
+            cause.__cause__ = error
+            self._fail(job, cause, retriable=True, counted=job.attempts_made + 1)
+
+    async def _in_thread(self, function: Callable[[], Any]) -> Any:
+        return await self._threads.call("bullq inline", function, ())
 
     def _fail(self, job: InlineJob, error: BaseException, retriable: bool, counted: int) -> None:  # noqa: FBT001 - as an outcome says it
         job.attempts_made += 1
@@ -114,17 +131,9 @@ async def _call(job: InlineJob, context: InlineContext) -> str:
     definition = job.job
     data = definition.payload.decode(job.data)
     arguments = (data, context) if definition.takes_context else (data,)
-    call: Callable[..., Coroutine[Any, Any, Any]] = (
-        definition.function if definition.is_async else _in_thread(definition.function)
-    )
-    return definition.result.encode(await call(*arguments))
-
-
-def _in_thread(function: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    async def call(*arguments: Any) -> Any:
-        return await asyncio.to_thread(function, *arguments)
-
-    return call
+    call = partial(definition.function, *arguments)
+    made: Awaitable[Any] = call() if definition.is_async else context.in_thread(call)
+    return definition.result.encode(await made)
 
 
 async def _in_time(job: InlineJob, context: InlineContext) -> str:

@@ -7,12 +7,14 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from bullq.engines.calls import sendable
 from bullq.engines.memo import PREFIX, Memo
 from bullq.engines.memory import ChildState, Memory
 from bullq.engines.replaying import ReplayContext
 from bullq.jobs.retry import wait_after
 
 if TYPE_CHECKING:
+    from bullq.engines.calls import InThread
     from bullq.engines.engine import Child
     from bullq.engines.inline_job import InlineJob
     from bullq.engines.inline_store import InlineStore
@@ -25,7 +27,7 @@ class InlineContext(ReplayContext):
 
     engine = "inline"
 
-    def __init__(self, store: InlineStore, job: InlineJob) -> None:
+    def __init__(self, store: InlineStore, job: InlineJob, in_thread: InThread) -> None:
         self.job_id = job.id
         self.queue = job.job.queue
         self.name = job.job.name
@@ -33,7 +35,8 @@ class InlineContext(ReplayContext):
         self.max_attempts = job.attempts
         self.fence = job.claims
         self.loop = asyncio.get_running_loop()
-        self.step_timeout_ms = job.job.policy.timeout_ms
+        self.step_timeout_ms = store.timeout_ms(job.job)
+        self.in_thread = in_thread
         self._store = store
         self._job = job
 
@@ -45,7 +48,7 @@ class InlineContext(ReplayContext):
     def log(self, message: str) -> None:
         """Keep a row, unless an earlier run of the body has."""
         if not self.repeats:
-            self._job.logs.append(str(message))
+            self._job.logs.append(sendable(str(message)))
 
     def progress(self, value: Any) -> None:
         """Keep how far the job is."""
@@ -98,6 +101,9 @@ class InlineMemory(Memory):
             return ChildState()
         return ChildState(completed=known.result, failed=known.failure)
 
+    async def look_for_events(self) -> None:
+        """Do nothing: they are at hand."""
+
     def events(self, name: str) -> Iterable[tuple[int, str]]:
         """Give the events of that name sent so far."""
         for number, (event, payload) in enumerate(self._job.events, start=1):
@@ -110,8 +116,10 @@ class InlineMemory(Memory):
 
     async def record_effect(self, key: str, result: str, entries: Mapping[str, str]) -> str:
         """Keep an effect's result, with memo entries, unless there is one."""
-        await self.record(entries)
-        return self._store.effects.setdefault((self._job.job.queue, key), result)
+        counts = self._store.effects.setdefault((self._job.job.queue, key), result)
+        if counts == result:
+            await self.record(entries)
+        return counts
 
     async def park(self, pause: Pause, entries: Mapping[str, str]) -> None:
         """Keep memo entries, and let go of the job."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from bullq.clock import to_ms
 from bullq.engines.inline_job import InlineJob
 from bullq.errors import ActionRefused, JobNotFound
 from bullq.protocol.record import to_json
@@ -42,7 +43,7 @@ class InlineStore:
         """Queue a job; an id that is there already is the job that has it."""
         if job_id in self.jobs:
             return self.jobs[job_id]
-        options = job_options(job, self._specs.get(job.queue) or QueueSpec(name=job.queue))
+        options = job_options(job, self._spec(job))
         added = InlineJob(
             id=job_id,
             job=job,
@@ -56,6 +57,11 @@ class InlineStore:
         self.jobs[job_id] = added
         self.changed.set()
         return added
+
+    def timeout_ms(self, job: Job[Any, Any]) -> int | None:
+        """Give how long an attempt of a job may take, by its own policy or its queue's."""
+        bound = self._spec(job).job_timeout
+        return job.policy.timeout_ms or (None if bound is None else to_ms(bound))
 
     def next_due_ms(self) -> int | None:
         """Tell when the next delayed job is due, None where there is none."""
@@ -119,6 +125,9 @@ class InlineStore:
         job.ended.set()
         self.changed.set()
         self._tell_parent(job)
+
+    def _spec(self, job: Job[Any, Any]) -> QueueSpec:
+        return self._specs.get(job.queue) or QueueSpec(name=job.queue)
 
     def _tell_parent(self, job: InlineJob) -> None:
         parent = self.jobs.get(job.parent or "")

@@ -111,6 +111,7 @@ class Memo:
             name[skip:]: text for name, text in fields.items() if name.startswith(PREFIX)
         }
         self._unseen = set(self._texts)
+        self._left_over = dict.fromkeys(self._texts)
         self._unwritten: dict[str, str] = {}
         self.taken_events = {
             event
@@ -129,6 +130,11 @@ class Memo:
         return bool(self._unseen)
 
     @property
+    def left_over(self) -> list[str]:
+        """The steps on record that this run of the body has not come to, in their order."""
+        return list(self._left_over)
+
+    @property
     def is_used(self) -> bool:
         """Whether the job has made a step, now or earlier."""
         return bool(self._texts)
@@ -145,6 +151,7 @@ class Memo:
     def take(self, key: str) -> Entry:
         """Give what is on record of a step that the body has come to."""
         self._unseen.discard(key)
+        self._left_over.pop(key, None)
         text = self._texts.get(key)
         if text is None:
             self._unseen.clear()
@@ -168,6 +175,10 @@ class Memo:
         """
         unwritten, self._unwritten = self._unwritten, {}
         return unwritten
+
+    def put_back(self, entries: Mapping[str, str]) -> None:
+        """Take back what could not be recorded, unless there is something newer of a step."""
+        self._unwritten = {**entries, **self._unwritten}
 
     def fields(self, *, failed_body: bool = False, failed_for_good: bool = False) -> dict[str, str]:
         """Give the fields that go on record with the end of this run.

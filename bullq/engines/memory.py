@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from bullq.engines.ending import Lost
 from bullq.engines.engine import PERMANENT, Child
 from bullq.engines.pause import Pause
 
@@ -28,6 +29,9 @@ class Memory(ABC):
     """How often a step, and the body between steps, is tried in all."""
     shortest_pause_ms: int
     """A pause from this length on leaves the body; a shorter one is slept in place."""
+
+    lost: Lost | None = None
+    """Why nothing can be recorded any more, once that is known: the job is not this worker's."""
 
     permanent: tuple[type[BaseException], ...] = PERMANENT
     """What fails a step, or the body, without the attempts that are left."""
@@ -64,8 +68,12 @@ class Memory(ABC):
         """
 
     @abstractmethod
+    async def look_for_events(self) -> None:
+        """Get the events that have come since the body began."""
+
+    @abstractmethod
     def events(self, name: str) -> Iterable[tuple[int, str]]:
-        """Give the events of that name sent so far: number and payload, the oldest first."""
+        """Give the events of that name that are known: number and payload, the oldest first."""
 
     @abstractmethod
     async def find_effect(self, key: str) -> str | None:
@@ -73,7 +81,10 @@ class Memory(ABC):
 
     @abstractmethod
     async def record_effect(self, key: str, result: str, entries: Mapping[str, str]) -> str:
-        """Record an effect's result, with memo entries, unless there is one; give what counts."""
+        """Record an effect's result, with memo entries, unless there is one; give what counts.
+
+        Where that is another job's, the entries are not recorded.
+        """
 
     @abstractmethod
     async def park(self, pause: Pause, entries: Mapping[str, str]) -> None:

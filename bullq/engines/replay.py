@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -42,7 +43,9 @@ class Replay(Steps):
         return Pause.of(self._pauses) if self._pauses else None
 
     def check(self) -> None:
-        """Raise the pause again that the caller's line of steps has swallowed."""
+        """Raise again what the caller's line of steps has swallowed."""
+        if self.memory.lost is not None:
+            raise self.memory.lost
         if pauses := self._here():
             raise Pause.of(pauses)
 
@@ -64,10 +67,14 @@ class Replay(Steps):
         if found is None:
             text = await self._attempt(step, entry, call)
             self.memo.note(step.key, result_text(text))
-            found = await self.memory.record_effect(key, text, self.memo.unwritten())
+            with self._unwritten() as entries:
+                found = await self.memory.record_effect(key, text, entries)
             if found == text:
                 return text
-        # Where another job was quicker, it is that one's result that counts.
+            # Another job was quicker: it is that one's result that counts.
+            self.memo.put_back(entries)
+            await self._finish(step, result_text(found))
+            return found
         self.memo.note(step.key, result_text(found))
         return found
 
@@ -100,7 +107,7 @@ class Replay(Steps):
         if entry.is_finished:
             return entry.outcome(step)
         if entry.round:
-            child = Child(f"{child.id}-{entry.round}", child.job, child.payload)
+            child = Child(f"{child.id}~{entry.round}", child.job, child.payload)
         self.memo.go_on()
         state = await self.memory.child(child, asked=entry.child is not None)
         if state.completed is not None:
@@ -119,15 +126,26 @@ class Replay(Steps):
         if entry.is_finished:
             text = entry.outcome(step)
             return None if entry.event is None else text
-        for number, payload in self.memory.events(event):
-            if number not in self.memo.taken_events:
-                self.memo.note(step.key, result_text(payload, event=number))
-                return payload
-        if timeout_ms == 0 or (entry.until is not None and self._is_over(entry)):
+        is_over = timeout_ms == 0 or (entry.until is not None and self._is_over(entry))
+        payload = self._taken(step, event)
+        if payload is None and is_over:  # the last look, at what has come meanwhile, too
+            await self.memory.look_for_events()
+            payload = self._taken(step, event)
+        if payload is not None:
+            return payload
+        if is_over:
             self.memo.note(step.key, result_text("null"))
             return None
         timer = Timer(step.key, delay_ms=timeout_ms, at_ms=entry.until)
         raise self._leave(Pause(timers=[timer], events=True))
+
+    def _taken(self, step: Step, event: str) -> str | None:
+        """Take the oldest event of that name that no step has; None where there is none."""
+        for number, payload in self.memory.events(event):
+            if number not in self.memo.taken_events:
+                self.memo.note(step.key, result_text(payload, event=number))
+                return payload
+        return None
 
     async def parallel(self, branches: Sequence[Branch]) -> list[Any]:
         """Run branches, and give their results in order once every one has one."""
@@ -187,7 +205,18 @@ class Replay(Steps):
 
     async def _finish(self, step: Step, text: str) -> None:
         self.memo.note(step.key, text)
-        await self.memory.record(self.memo.unwritten())
+        with self._unwritten() as entries:
+            await self.memory.record(entries)
+
+    @contextmanager
+    def _unwritten(self) -> Iterator[dict[str, str]]:
+        """Give what is to be recorded; where that is cut short, it is for the next time."""
+        entries = self.memo.unwritten()
+        try:
+            yield entries
+        except BaseException:
+            self.memo.put_back(entries)
+            raise
 
     def _is_over(self, entry: Entry) -> bool:
         return entry.until is not None and self.memory.is_over(entry.until)

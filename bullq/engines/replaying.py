@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from bullq.engines.context import StepContext
-from bullq.engines.ending import AttemptFailed, Lost, Parked
+from bullq.engines.ending import AttemptFailed, Lost, Parked, left_over_row
 from bullq.engines.memo import Memo
 from bullq.engines.memory import Memory
 from bullq.engines.replay import Replay
@@ -56,7 +56,9 @@ class ReplayContext(StepContext):
             raise ending from error
         finally:
             self.ended = True
+        self.check_left()
         await self._leave()
+        self._tell_left_over()
         return result
 
     async def _leave(self) -> None:
@@ -64,7 +66,11 @@ class ReplayContext(StepContext):
         if self.misuse is not None:
             raise AttemptFailed(self.misuse, retriable=False, counted=1)
         replay = self._replay
-        if replay is None or (pause := replay.pause) is None:
+        if replay is None:
+            return
+        if replay.memory.lost is not None:
+            raise replay.memory.lost
+        if (pause := replay.pause) is None:
             return
         if retry := pause.only_retry:
             replay.memo.note(retry.key, retry.text)
@@ -73,6 +79,12 @@ class ReplayContext(StepContext):
         await self.flush()
         await replay.memory.park(pause, replay.memo.unwritten())
         raise Parked
+
+    def _tell_left_over(self) -> None:
+        """Log which steps on record the body has not come to, as after a change of their ids."""
+        if self._replay is not None and (left := self._replay.memo.left_over):
+            self._replay.memo.go_on()
+            self.log(left_over_row(f"the steps {', '.join(left)}"))
 
     def _ending(self, replay: Replay, error: BaseException) -> AttemptFailed | None:
         """Give what a failure of the body comes to: it is tried again by a count of its own."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
-from bullq.errors import ActionRefused, JobNotFound, StoreUnavailable
+from bullq.errors import ActionRefused, DispatchInDoubt, JobNotFound, StoreUnavailable
 from bullq.protocol.codes import LOST_OWNERSHIP, Code
 from bullq.protocol.record import to_json
 from bullq.store.steps import StepRecord, StepScripts
@@ -14,6 +15,8 @@ from bullq.store.steps import StepRecord, StepScripts
 if TYPE_CHECKING:
     from bullq.protocol.keys import QueueKeys
     from bullq.store.connection import Store
+
+T = TypeVar("T")
 
 MOST_PER_CALL = 50
 """Records in one call at most: it holds Redis for about 1 ms."""
@@ -25,6 +28,11 @@ _FIRST_PAUSE, _LAST_PAUSE = 0.05, 0.5  # seconds between attempts while Redis do
 
 Answer = int | str
 """0 where it is on record, negative where the worker has lost the job, '=' and what was there."""
+
+
+def event_field(number: int) -> str:
+    """Name the field of a job's hash that keeps an event, numbered from 1."""
+    return f"event:{number}"
 
 
 class StepLog:
@@ -54,9 +62,38 @@ class StepLog:
 
     async def find_effect(self, key: str) -> str | None:
         """Give the result that is on record for an effect, None where there is none."""
-        with self._store.errors():
-            found: str | None = await self._store.client().get(self._keys.key(f"once:={key}"))
+        client, name = self._store.client(), self._keys.key(f"once:={key}")
+        found: str | None = await self.served(lambda: client.get(name))
         return found
+
+    async def child_state(self, parent_key: str, child_id: str) -> tuple[str, str]:
+        """Tell how a job of this queue stands that is the child of another."""
+        return await self.served(lambda: self.scripts.child_state(parent_key, child_id))
+
+    async def served(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call that bears repetition until Redis serves it.
+
+        A job that waits here ends when its worker has lost it, which no outage outlasts.
+        """
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                with self._store.errors():
+                    return await call()
+            except (StoreUnavailable, DispatchInDoubt):
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LAST_PAUSE)
+
+    async def events_after(self, job_id: str, number: int) -> dict[int, str]:
+        """Give the events that a job was sent after the one of that number, as they are kept."""
+        client, name = self._store.client(), self._keys.job(job_id)
+        sent = int(await self.served(lambda: client.hget(name, "sent")) or 0)
+        numbers = range(number + 1, sent + 1)
+        if not numbers:
+            return {}
+        fields = [event_field(one) for one in numbers]
+        texts = await self.served(lambda: client.hmget(name, fields))
+        return {one: text for one, text in zip(numbers, texts, strict=True) if text is not None}
 
     async def send_event(self, job_id: str, event: str, payload: str) -> None:
         """Keep an event, its payload as JSON text, for a job; wake the job where it waits for one.

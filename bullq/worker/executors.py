@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bullq.engines.threads import ThreadPool
 from bullq.errors import ResultError
 from bullq.worker.processes import ProcessPool
 from bullq.worker.rejection import Rejected
-from bullq.worker.threads import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

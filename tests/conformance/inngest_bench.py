@@ -168,11 +168,10 @@ class InngestBench(Bench):
     engine = "inngest"
     pause = timedelta(seconds=1)
     tick = timedelta(seconds=1)
-    # Branches are asked for in requests of their own, each with a body of its own; and a job of
-    # 1,000 steps runs its body 1,001 times. A request that is lost is an attempt to its server. Who
-    # sends an event cannot know whether Inngest has the job, or will have it.
-    # The double begins nothing new before all that a request has planned is done.
-    lacks = frozenset({"eager-branches", "overlap", "many-steps", "free-crashes", "refusals"})
+    # A server begins nothing new before all that a request has planned is done; and a job of 1,000
+    # steps runs its body 1,001 times. A request that is lost is an attempt to its server. Who sends
+    # an event cannot know whether Inngest has the job, or will have it.
+    lacks = frozenset({"eager-branches", "many-steps", "free-crashes", "refusals"})
     kind: type[InngestSession] = InngestSession
 
     def __init__(self, double: InngestDouble, switch: Switch, url: str, settings: Settings) -> None:

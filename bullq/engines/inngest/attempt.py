@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bullq.clock import format_ms
 from bullq.engines.calls import step_failure
+from bullq.engines.ending import left_over_row
 from bullq.engines.engine import PERMANENT, Interrupt
 from bullq.engines.inngest import sdk
 from bullq.engines.inngest.context import InngestContext
@@ -18,7 +19,6 @@ from bullq.engines.inngest.guard import Guard
 from bullq.engines.inngest.shared import Ended
 from bullq.engines.inngest.steps import Again, InngestSteps
 from bullq.errors import DispatchInDoubt, RemoteJobError, StoreUnavailable
-from bullq.jobs.limits import check_result
 from bullq.telemetry.hooks import JobEvent
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Attempt:
             self._context.writer.put(self._begin_record)
         try:
             text = await self._judged(self._body)
+            self._tell_left_over()
         except (sdk.ResponseInterrupt, sdk.SkipInterrupt):
             raise
         except Again as again:
@@ -77,7 +78,8 @@ class Attempt:
         except BaseException as error:  # noqa: BLE001 - also SystemExit: a job ends no server
             raise await self._failed(error) from None
         finally:
-            await self._context.writer.flush(_FLUSH_DEADLINE)
+            self._context.ended = True
+            await self._context.writer.close(_FLUSH_DEADLINE)
         await self._recorded(completed=True, value=text)
         self._observer.job_completed(self._event())
         return json.loads(text)
@@ -95,7 +97,7 @@ class Attempt:
         data = job.payload.decode(self._run.data)
         call = partial(job.function, *self._arguments(data))
         value = await self._in_time(call() if job.is_async else context.in_thread(call))
-        return check_result("the job", job.result.encode(value))
+        return job.result.encode(value)
 
     def _arguments(self, data: Any) -> tuple[Any, ...]:
         return (data, self._context) if self._job.takes_context else (data,)
@@ -118,8 +120,14 @@ class Attempt:
         except BaseException:
             self._counts_more()
             raise
+        self._context.check_left()
         self._counts_more()
         return text
+
+    def _tell_left_over(self) -> None:
+        """Log that there are steps on record to which the body has not come, by their number."""
+        if left := len(sdk.memos(self._ctx)):
+            self._context.put_row(left_over_row(f"{left} of the steps on record"))
 
     def _counts_more(self) -> None:
         if self._context.misuse is not None:
@@ -134,7 +142,7 @@ class Attempt:
             return await call
         try:
             async with asyncio.timeout(timeout_ms / 1000) as deadline:
-                self._steps.deadline = deadline
+                self._context.body_deadline = deadline
                 return await call
         except TimeoutError:
             if not deadline.expired():

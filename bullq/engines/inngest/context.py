@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+from bullq.engines.calls import sendable
 from bullq.engines.context import StepContext
 from bullq.engines.inngest.shared import Writer
 
@@ -60,9 +61,12 @@ class InngestContext(StepContext):
 
     def log(self, message: str) -> None:
         """Add a row to the job's log."""
-        row = str(message)
         if not self._steps.replaying:
-            self.writer.put(lambda: self._shared.log(row))
+            self.put_row(sendable(str(message)))
+
+    def put_row(self, row: str) -> None:
+        """Add a row to the job's log, wherever the body is."""
+        self.writer.put(lambda: self._shared.log(row))
 
     def progress(self, value: Any) -> None:
         """Record the job's progress."""

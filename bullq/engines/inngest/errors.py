@@ -33,7 +33,9 @@ class Told(sdk.Error):
 
 def kept(value: Any, failures: int) -> Any:
     """Give what Inngest keeps of a step: the result itself, and its failed attempts if any."""
-    return {ENVELOPE: {"value": value, "failures": failures}} if failures else value
+    if failures or _envelope(value) is not None:
+        return {ENVELOPE: {"value": value, "failures": failures}}
+    return value
 
 
 def kept_failure(failed: StepFailed, failures: int) -> Any:

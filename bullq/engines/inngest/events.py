@@ -18,6 +18,7 @@ import httpx
 from bullq.clock import Duration, to_ms
 from bullq.engines.inngest.http import new_client
 from bullq.errors import PayloadError
+from bullq.jobs.limits import MOST_EVENT_BYTES
 from bullq.store.perloop import PerLoop
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 ENVELOPE = "_bullq"
 """What bullq tells its own functions goes under this name beside the payload's fields."""
 
-LARGEST_EVENT = 3 * 1024 * 1024
+LARGEST_EVENT = MOST_EVENT_BYTES
 """Bytes; a server refuses more."""
 
 _CONNECT_SHARE = 0.8  # of the deadline: a connection that is not there by then was never used
@@ -155,14 +156,23 @@ async def send_event(
 
 
 def _body(events: list[dict[str, Any]]) -> bytes:
-    texts = [json.dumps(event, separators=(",", ":"), allow_nan=False) for event in events]
+    texts = [_text(event) for event in events]
     for event, text in zip(events, texts, strict=True):
         if len(text) > LARGEST_EVENT:
             raise PayloadError(
                 f"payload: the event {event['name']!r} has {len(text):,} bytes, and Inngest takes "
                 f"{LARGEST_EVENT:,}; put what is large elsewhere and send where it is"
             )
-    return f"[{','.join(texts)}]".encode()
+    return b"[" + b",".join(texts) + b"]"
+
+
+def _text(event: dict[str, Any]) -> bytes:
+    """Write an event in UTF-8: escapes could double the size by which it was let through."""
+    write = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+    try:
+        return write(event).encode()
+    except UnicodeEncodeError:  # halves of characters, which only escapes can tell
+        return json.dumps(event, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _seed(events: list[dict[str, Any]]) -> str:

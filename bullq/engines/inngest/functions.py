@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from bullq.clock import to_ms
@@ -17,6 +16,7 @@ from bullq.engines.inngest.cancelling import on_cancel
 from bullq.engines.inngest.cron import trigger_of
 from bullq.engines.inngest.events import ENVELOPE, event_name
 from bullq.engines.inngest.run import Run, attempts_of
+from bullq.engines.threads import ThreadPool
 from bullq.jobs.remote import RemoteJob
 from bullq.telemetry.hooks import Observer, Observers
 
@@ -38,8 +38,9 @@ SharedOf = Callable[["Job[Any, Any]", str], "Shared"]
 class InngestFunctions:
     """What an endpoint or a worker serves: a client of the SDK and a function for each job.
 
-    Ordinary functions run in threads of their own, *threads* at once, so that they cannot take
-    those of the web application around them. Recurring jobs get a trigger where *recurring*.
+    Ordinary functions run in threads of their own, so that they cannot take those of the web
+    application around them: as jobs *threads* at once, whatever their steps need beside that.
+    Recurring jobs get a trigger where *recurring*.
     """
 
     def __init__(
@@ -61,7 +62,8 @@ class InngestFunctions:
         self._children = children
         self._observer = Observers([observer or Observer()])
         self._recurring = recurring
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="bullq-inngest")
+        self._threads = ThreadPool(threads)
+        self._sync_jobs = asyncio.Semaphore(threads)
         self._jobs = [job for job in jobs if not isinstance(job, RemoteJob)]
         self.functions = [self._function(job) for job in self._jobs]
 
@@ -72,12 +74,13 @@ class InngestFunctions:
 
     async def aclose(self) -> None:
         """Close the connections, and let the threads end once what they do is done."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         await self._children.aclose()
         await sdk.close(self.client)
 
     def _function(self, job: Job[Any, Any]) -> sdk.Function[Any]:
         spec = self._spec_of(job.queue)
+        label = f"bullq {job.queue}/{job.name}"
 
         async def perform(ctx: sdk.Context) -> Any:
             run = Run.read(job, spec, ctx)
@@ -87,10 +90,11 @@ class InngestFunctions:
                 ctx,
                 shared=self._shared_of(job, run.job_id),
                 children=self._children,
-                in_thread=self._in_thread,
+                in_thread=lambda function: self._threads.call(label, function, ()),
                 observer=self._observer,
             )
-            return await attempt.perform()
+            async with contextlib.nullcontext() if job.is_async else self._sync_jobs:
+                return await attempt.perform()
 
         create = self.client.create_function(
             fn_id=function_id(job),
@@ -111,12 +115,6 @@ class InngestFunctions:
         yield sdk.TriggerEvent(event=event_name(job.queue, job.name))
         if self._recurring and (cron := trigger_of(job)) is not None:
             yield sdk.TriggerCron(cron=cron)
-
-    async def _in_thread(self, function: Callable[[], Any]) -> Any:
-        """Call an ordinary function in one of our threads, in the caller's context variables."""
-        scope = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, scope.run, function)
 
 
 class _Client(sdk.Inngest):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,8 @@ from bullq.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from bullq.store.arbiter import Unsettled, Verdict
+
+_log = logging.getLogger("bullq")
 
 SIGNAL = "bullq/signal"
 """The name of all events that wake a job; its data says which job, and which event."""
@@ -81,31 +84,32 @@ class Writer:
         self._loop = loop
         self._writes: deque[Callable[[], Awaitable[None]]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     def put(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Have *write* made; from any thread."""
-        self._writes.append(write)
-        self._loop.call_soon_threadsafe(self._start)
+        """Have *write* made; from any thread. What comes after the end is dropped."""
+        if not self._closed:
+            self._writes.append(write)
+            self._loop.call_soon_threadsafe(self._start)
 
-    async def flush(self, seconds: float) -> None:
-        """Wait at most *seconds* until everything is written."""
-        while self._writes:
-            self._start()
-            if self._task is not None:
-                await asyncio.wait([self._task], timeout=seconds)
-                if not self._task.done():
-                    self._task.cancel()
-                    return
+    async def close(self, seconds: float) -> None:
+        """Wait at most *seconds* until everything is written, and take no more."""
+        self._closed = True
+        self._start()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=seconds)
+            self._task.cancel()
 
     def _start(self) -> None:
-        if self._task is None or self._task.done():
+        if self._writes and (self._task is None or self._task.done()):
             self._task = self._loop.create_task(self._send(), name="bullq inngest log")
 
     async def _send(self) -> None:
         while self._writes:
+            write = self._writes.popleft()
             try:
-                await self._writes[0]()
+                await write()
             except StoreUnavailable:
                 self._writes.clear()  # a log row is not worth a job
-                return
-            self._writes.popleft()
+            except Exception as error:  # noqa: BLE001 - nor is one that Redis refuses
+                _log.warning("a row of a job's log is lost: %s", error)

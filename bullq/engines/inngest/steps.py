@@ -47,8 +47,6 @@ class InngestSteps(Steps):
         self._children = children
         self._left: BaseException | None = None
         self._calling = False
-        self.deadline: asyncio.Timeout | None = None
-        """What bounds the body between steps; a step has a bound of its own."""
 
     @property
     def replaying(self) -> bool:
@@ -138,8 +136,8 @@ class InngestSteps(Steps):
                 woken = await self._ctx.step.wait_for_event(
                     f"{step.key} (wait {waited})",
                     event=SIGNAL,
-                    if_exp=f"async.data.job == {json.dumps(self._run.job_id)} && "
-                    f"async.data.event == {json.dumps(event)}",
+                    if_exp=f"async.data.job == {_quoted(self._run.job_id)} && "
+                    f"async.data.event == {_quoted(event)}",
                     timeout=timedelta(seconds=length),
                 )
             waited, length = waited + length, length * 2
@@ -186,8 +184,6 @@ class InngestSteps(Steps):
         """Make a step's attempt in the SDK's hands, and give what Inngest is to keep of it."""
         failures = self._run.attempt - 1
         self._calling = True
-        if self.deadline is not None:
-            self.deadline.reschedule(None)
         try:
             return kept(json.loads(await make()), failures)
         except (Interrupt, StepMisuse, asyncio.CancelledError, GeneratorExit):
@@ -232,3 +228,8 @@ class InngestSteps(Steps):
         except (sdk.ResponseInterrupt, sdk.SkipInterrupt, Interrupt) as interrupt:
             self._left = interrupt
             raise
+
+
+def _quoted(text: str) -> str:
+    """Write a text for an expression of Inngest's, which knows no escapes of half characters."""
+    return json.dumps(text, ensure_ascii=False)

@@ -14,6 +14,7 @@ from bullq.testing.conformance import (  # noqa: F401 - each puts its cases on t
     effects,
     events,
     failures,
+    misuse,
     parallel,
     pauses,
     results,

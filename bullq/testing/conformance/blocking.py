@@ -7,6 +7,7 @@ import contextlib
 import threading
 import time
 from datetime import timedelta
+from functools import partial
 
 from bullq.errors import StepFailed
 from bullq.jobs.context import Context
@@ -203,3 +204,38 @@ async def an_async_job_does_not_block(bench: Bench) -> None:
 
     async with bench.session(body) as session:
         expect_in("awaits ctx.run(...)", await reason(await session.start(body, Input())))
+
+
+@case("sync jobs")
+async def many_branches_wait_for_branches(bench: Bench) -> None:
+    """Branches of branches get threads, however many wait for them."""
+
+    @on()
+    def body(data: Input, ctx: Context) -> int:
+        def four() -> int:
+            each = [partial(ctx.sync.run, f"{n}", int, n) for n in range(4)]
+            return sum(ctx.sync.parallel(*each))
+
+        return sum(ctx.sync.parallel(*[four] * 40))
+
+    async with bench.session(body) as session:
+        expect(await (await session.start(body, Input())).result(), 240)
+
+
+@case("sync jobs")
+async def stop_iteration_in_a_sync_jobs_step(bench: Bench) -> None:
+    """StopIteration fails a sync job's step like any error."""
+
+    def first() -> int:
+        return next(iter(list[int]()))
+
+    @on(attempts=1)
+    def body(data: Input, ctx: Context) -> str:
+        try:
+            ctx.sync.run("first", first)
+        except StepFailed as failed:
+            return failed.name
+        return "no failure"
+
+    async with bench.session(body) as session:
+        expect(await (await session.start(body, Input())).result(), "RuntimeError")

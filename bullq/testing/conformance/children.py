@@ -270,3 +270,24 @@ async def dispatched_jobs_fail_alone(bench: Bench) -> None:
 
     async with bench.session(body, refuse) as session:
         expect(await (await session.start(body, Input())).result(), "done")
+
+
+@case("children")
+async def a_childs_child_is_another_one(bench: Bench) -> None:
+    """A child of a child is not taken for a child whose step's id has a dot in it."""
+
+    @on(name="leaf")
+    async def leaf(data: Input) -> int:
+        return data.n
+
+    @on(name="middle")
+    async def middle(data: Input, ctx: Context) -> int:
+        return await ctx.invoke("b", leaf, Input(n=1))
+
+    @on()
+    async def body(data: Input, ctx: Context) -> list[int]:
+        below = await ctx.invoke("a", middle, Input())
+        return [below, await ctx.invoke("a.b", leaf, Input(n=2))]
+
+    async with bench.session(body, middle, leaf) as session:
+        expect(await (await session.start(body, Input())).result(), [1, 2])

@@ -5,7 +5,16 @@ from __future__ import annotations
 from bullq.errors import ActionRefused, JobNotFound
 from bullq.jobs.context import Context
 from bullq.testing.conformance.bench import Bench
-from bullq.testing.conformance.kit import Input, Output, case, expect, failure, on
+from bullq.testing.conformance.kit import (
+    Input,
+    Output,
+    case,
+    expect,
+    expect_in,
+    failure,
+    on,
+    reason,
+)
 
 
 @on(name="waits")
@@ -69,6 +78,32 @@ async def a_wait_of_no_time(bench: Bench) -> None:
         await session.until_paused(run)
         await body.send_event(run.id, "paid", "yes")
         expect(await run.result(), [None, "yes"])
+
+
+@case("events")
+async def a_look_finds_what_came_meanwhile(bench: Bench) -> None:
+    """A look also finds an event that has come since this run of the body began."""
+
+    @on()
+    async def body(data: Input, ctx: Context) -> list[object]:
+        async def send() -> None:
+            await body.send_event(ctx.job_id, "paid", "yes")
+
+        await ctx.run("send", send)
+        return [await ctx.wait_for("look", "paid", 0), await ctx.wait_for("again", "paid", 0)]
+
+    async with bench.session(body) as session:
+        expect(await (await session.start(body, Input())).result(), ["yes", None])
+
+
+@case("events")
+async def an_event_of_another_type(bench: Bench) -> None:
+    """An event whose payload is not of the wait's type fails the job, naming step and event."""
+    async with bench.session(waits) as session:
+        run = await session.start(waits, Input())
+        await session.until_paused(run)
+        await waits.send_event(run.id, "paid", "much")
+        expect_in("the event 'paid', for which the step", await reason(run))
 
 
 @case("events")

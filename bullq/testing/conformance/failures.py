@@ -326,3 +326,28 @@ async def system_exit_in_a_step_is_a_failure(bench: Bench) -> None:
     async with bench.session(body) as session:
         expect(await (await session.start(body, Input())).result(), "SystemExit 3")
     expect(len(calls), ATTEMPTS)
+
+
+@case("failures")
+async def stop_iteration_in_a_step(bench: Bench) -> None:
+    """StopIteration, as of next() on nothing, fails a step like any error, sync or async."""
+
+    def first() -> int:
+        return next(iter(list[int]()))
+
+    @on(attempts=1)
+    async def body(data: Input, ctx: Context) -> str:
+        async def too() -> int:
+            return first()
+
+        told = []
+        for function in (first, too):
+            try:
+                await ctx.run("first", function)
+            except StepFailed as failed:
+                told.append(failed.name)
+        return " ".join(told)
+
+    async with bench.session(body) as session:
+        told = await (await session.start(body, Input())).result()
+    expect(told, "RuntimeError RuntimeError")

@@ -1,13 +1,11 @@
-"""Cases: steps at once, and the ways to make them at once that are refused."""
+"""Cases: steps at once."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from bullq.errors import GiveUp, RetryAfter, StepFailed
 from bullq.jobs.context import Context
-from bullq.jobs.limits import MOST_STEPS
 from bullq.testing.conformance.bench import Bench
 from bullq.testing.conformance.kit import (
     ATTEMPTS,
@@ -15,7 +13,6 @@ from bullq.testing.conformance.kit import (
     Output,
     case,
     expect,
-    expect_in,
     noted,
     on,
     reason,
@@ -47,18 +44,17 @@ async def branches_give_their_results_in_order(bench: Bench) -> None:
     expect(sorted(effects), [1, 2, 3])
 
 
-@case("parallel", needs=("overlap",))
+@case("parallel")
 async def branches_overlap(bench: Bench) -> None:
-    """Branches run at once: each may wait for the other."""
+    """Branches run at once: the step of each may wait for the other's."""
+    met = asyncio.Barrier(2)
+
+    async def meet() -> str:
+        await asyncio.wait_for(met.wait(), 30)
+        return "met"
 
     @on()
     async def body(data: Input, ctx: Context) -> str:
-        met = asyncio.Barrier(2)
-
-        async def meet() -> str:
-            await asyncio.wait_for(met.wait(), 5)
-            return "met"
-
         return "".join(await ctx.parallel(lambda: ctx.run("a", meet), lambda: ctx.run("b", meet)))
 
     async with bench.session(body) as session:
@@ -256,129 +252,3 @@ async def no_branches_and_steps_after(bench: Bench) -> None:
 
     async with bench.session(body) as session:
         expect(await (await session.start(body, Input())).result(), [0, 1, 2, 7, 8, 9])
-
-
-@case("misuse")
-async def gather_is_refused(bench: Bench) -> None:
-    """Steps under asyncio.gather fail the job at once, with a sentence that names ctx.parallel."""
-    effects = []
-
-    async def effect() -> None:
-        effects.append(1)
-        await asyncio.sleep(0.01)
-
-    @on()
-    async def body(data: Input, ctx: Context) -> None:
-        await asyncio.gather(ctx.run("a", effect), ctx.run("b", effect))
-
-    async with bench.session(body) as session:
-        why = await reason(await session.start(body, Input()))
-    expect_in("ctx.parallel", why)
-    expect(len(effects) <= 1, True)
-
-
-@case("misuse")
-async def task_groups_are_refused(bench: Bench) -> None:
-    """Steps in an asyncio.TaskGroup are refused alike."""
-
-    async def effect() -> None:
-        await asyncio.sleep(0.01)
-
-    @on()
-    async def body(data: Input, ctx: Context) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(ctx.run("a", effect))
-            group.create_task(ctx.run("b", effect))
-
-    async with bench.session(body) as session:
-        expect_in("ctx.parallel", await reason(await session.start(body, Input())))
-
-
-@case("misuse")
-async def nested_steps_are_refused(bench: Bench) -> None:
-    """A step inside a step fails the job at once, naming both."""
-    calls = []
-
-    @on()
-    async def body(data: Input, ctx: Context) -> None:
-        async def outer() -> None:
-            calls.append(1)
-            await ctx.run("inner", lambda: 1)
-
-        await ctx.run("outer", outer)
-
-    async with bench.session(body) as session:
-        why = await reason(await session.start(body, Input()))
-    expect_in("'inner'", why)
-    expect_in("'outer'", why)
-    expect_in("do not nest", why)
-    expect(calls, [1])
-
-
-@case("misuse")
-async def a_refusal_cannot_be_swallowed(bench: Bench) -> None:
-    """A job that catches the refusal fails by it all the same."""
-
-    @on()
-    async def body(data: Input, ctx: Context) -> str:
-        async def outer() -> None:
-            with contextlib.suppress(Exception):
-                await ctx.run("inner", lambda: 1)
-
-        await ctx.run("outer", outer)
-        return "done"
-
-    async with bench.session(body) as session:
-        expect_in("do not nest", await reason(await session.start(body, Input())))
-
-
-@case("misuse")
-async def a_coroutine_is_no_branch(bench: Bench) -> None:
-    """ctx.parallel(ctx.run(...)) is refused, saying how to write it."""
-
-    @on()
-    async def body(data: Input, ctx: Context) -> None:
-        await ctx.parallel(ctx.run("a", lambda: 1), ctx.run("b", lambda: 2))  # type: ignore[call-overload] # the point
-
-    async with bench.session(body) as session:
-        expect_in("lambda: ctx.run(...)", await reason(await session.start(body, Input())))
-
-
-@case("misuse")
-async def a_result_is_no_function(bench: Bench) -> None:
-    """ctx.run("a", f()) is refused, saying how to write it."""
-
-    @on()
-    async def body(data: Input, ctx: Context) -> None:
-        await ctx.run("a", len("four"))  # type: ignore[call-overload] # the point
-
-    async with bench.session(body) as session:
-        expect_in("without calling", await reason(await session.start(body, Input())))
-
-
-@case("misuse")
-async def an_empty_id_is_refused(bench: Bench) -> None:
-    """A step without an id is refused."""
-
-    @on()
-    async def body(data: Input, ctx: Context) -> None:
-        await ctx.run("", lambda: 1)
-
-    async with bench.session(body) as session:
-        expect_in("a text that is not empty", await reason(await session.start(body, Input())))
-
-
-@case("misuse", needs=("many-steps",))
-async def more_steps_than_any_engine_takes(bench: Bench) -> None:
-    """A job of more than 1,000 steps fails with that number, on every engine."""
-
-    async def nothing() -> None:
-        pass
-
-    @on()
-    async def body(data: Input, ctx: Context) -> None:
-        for _ in range(MOST_STEPS + 1):
-            await ctx.run("again", nothing)
-
-    async with bench.session(body) as session:
-        expect_in("more than 1,000 steps", await reason(await session.start(body, Input())))

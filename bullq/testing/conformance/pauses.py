@@ -245,3 +245,41 @@ async def progress_does_not_fall_back(bench: Bench) -> None:
         run = await session.start(body, Input())
         await run.result()
         expect(await session.progress(run), {"done": 90})
+
+
+@case("pauses")
+async def a_pause_has_a_longest_length(bench: Bench) -> None:
+    """A pause that no engine can count is refused, before anything is sent."""
+
+    @on(attempts=1)
+    async def body(data: Input, ctx: Context) -> str:
+        refused = []
+        for wait in (lambda: ctx.sleep("a", 1e30), lambda: ctx.wait_for("b", "go", 1e30)):
+            try:
+                await wait()
+            except ValueError as error:
+                refused.append(str(error))
+        return " and ".join(refused)
+
+    async with bench.session(body) as session:
+        told = await (await session.start(body, Input())).result()
+    expect(told.count("a pause is 12725.8 d at most"), 2)
+
+
+@case("pauses")
+async def steps_that_lost_their_ids_are_told(bench: Bench) -> None:
+    """A job that ends without steps that it had made, as after a deployment, says so in its log."""
+    version = ["old"]
+
+    @on()
+    async def body(data: Input, ctx: Context) -> str:
+        made = await ctx.run(version[0], lambda: version[0])
+        await ctx.sleep("pause", bench.pause * 2)
+        return made
+
+    async with bench.session(body) as session:
+        run = await session.start(body, Input())
+        await session.until_paused(run)
+        version[0] = "new"
+        expect(await run.result(), "new")
+        expect_in("the job has ended without", (await session.logs(run))[-1])

@@ -6,11 +6,22 @@ import asyncio
 import math
 from typing import Any
 
+from pydantic import BaseModel, SecretStr
+
 from bullq.errors import PayloadError, StepFailed
 from bullq.jobs.context import Context
 from bullq.jobs.limits import MOST_PAYLOAD_BYTES, MOST_RESULT_BYTES
 from bullq.testing.conformance.bench import Bench
-from bullq.testing.conformance.kit import Input, Output, case, expect, expect_in, on, reason
+from bullq.testing.conformance.kit import (
+    Input,
+    Output,
+    case,
+    expect,
+    expect_in,
+    failure,
+    on,
+    reason,
+)
 
 
 async def _refused(bench: Bench, result: object, words: str) -> None:
@@ -51,7 +62,7 @@ async def nan_is_refused(bench: Bench) -> None:
 @case("results")
 async def a_result_that_is_too_big_is_refused(bench: Bench) -> None:
     """A result of more than 4 MiB fails the step after one call, with both sizes."""
-    await _refused(bench, "x" * (MOST_RESULT_BYTES + 1), "4.0 MiB is the most")
+    await _refused(bench, "x" * (MOST_RESULT_BYTES + 1), "4,194,304 is the most")
 
 
 @case("results")
@@ -86,6 +97,59 @@ async def a_jobs_result_that_cannot_be_written(bench: Bench) -> None:
     async with bench.session(body) as session:
         expect_in("type 'object'", await reason(await session.start(body, Input())))
     expect(effects, [1])
+
+
+@case("results")
+async def a_jobs_result_that_is_too_big(bench: Bench) -> None:
+    """A job whose own result is more than 4 MiB fails at once, as a step's does."""
+    effects = []
+
+    @on()
+    async def body(data: Input, ctx: Context) -> str:
+        await ctx.run("effect", lambda: effects.append(1))
+        return "x" * MOST_RESULT_BYTES
+
+    async with bench.session(body) as session:
+        why = await reason(await session.start(body, Input()))
+    expect_in(f"{MOST_RESULT_BYTES + 2:,} bytes of JSON, and {MOST_RESULT_BYTES:,}", why)
+    expect(effects, [1])
+
+
+@case("results")
+async def a_dispatched_payload_that_is_too_big(bench: Bench) -> None:
+    """A dispatch of more than 3 MiB raises the same PayloadError, and nothing is sent."""
+
+    @on()
+    async def body(data: dict[str, str]) -> int:
+        return len(data["text"])
+
+    async with bench.session(body) as session:
+        most = MOST_PAYLOAD_BYTES - len('{"text":""}')
+        expect(await (await session.start(body, {"text": "x" * most})).result(), most)
+        told = str(await failure(PayloadError, session.start(body, {"text": "x" * (most + 1)})))
+    expect_in(f"{MOST_PAYLOAD_BYTES + 1:,} bytes of JSON", told)
+
+
+@case("results")
+async def a_secret_in_a_result_is_refused(bench: Bench) -> None:
+    """A SecretStr in a result, of which JSON would keep asterisks, fails the step, saying so."""
+
+    class Login(BaseModel):
+        token: SecretStr
+
+    calls = []
+
+    def login() -> Any:
+        calls.append(1)
+        return Login(token=SecretStr("hush"))
+
+    @on()
+    async def body(data: Input, ctx: Context) -> None:
+        await ctx.run("login", login)
+
+    async with bench.session(body) as session:
+        expect_in("a secret in it", await reason(await session.start(body, Input())))
+    expect(calls, [1])
 
 
 @case("results")
@@ -173,7 +237,8 @@ async def a_payload_that_is_too_big_is_refused(bench: Bench) -> None:
 
     async with bench.session(body, child) as session:
         told = await (await session.start(body, Input())).result()
-    expect_in("the step 'child' sends 3.0 MiB, and 3.0 MiB is the most", told)
+    expect_in(f"payload: {MOST_PAYLOAD_BYTES + 11:,} bytes of JSON", told)
+    expect_in(f"{MOST_PAYLOAD_BYTES:,} is the most", told)
     expect(children, [])
 
 

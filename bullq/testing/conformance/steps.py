@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
+from bullq.errors import GiveUp, StepFailed
 from bullq.jobs.context import Context
 from bullq.testing.conformance.bench import Bench
 from bullq.testing.conformance.kit import (
@@ -29,6 +30,17 @@ class Point:
 
     x: int
     at: datetime
+
+
+@dataclass
+class Pricing:
+    """A callable object, whose call has a return type."""
+
+    rate: int
+
+    def __call__(self, x: int) -> Point:
+        """Give a point."""
+        return Point(x * self.rate, WHEN)
 
 
 @case("steps")
@@ -312,3 +324,62 @@ async def jobs_at_once_keep_their_steps_apart(bench: Bench) -> None:
         runs = [await session.start(body, Input(n=n)) for n in range(20)]
         for n, run in enumerate(runs):
             expect(await run.result(), [n * 10, n * 10 + 1, n * 10 + 2, n])
+
+
+@case("steps")
+async def callable_objects_are_steps(bench: Bench) -> None:
+    """A callable object's result comes back as its call's return type; one may never return."""
+
+    def refuse() -> NoReturn:
+        raise GiveUp("never")
+
+    @on()
+    async def body(data: Input, ctx: Context) -> str:
+        point = await ctx.run("price", Pricing(3), 7)
+        await ctx.sleep("pause", bench.pause)
+        try:
+            await ctx.run("refuse", refuse)
+        except StepFailed as failed:
+            return f"{point.x} {failed.message}"
+        raise AssertionError
+
+    async with bench.session(body) as session:
+        expect(await (await session.start(body, Input())).result(), "21 never")
+
+
+@case("steps")
+async def an_id_like_a_branchs_path(bench: Bench) -> None:
+    """An id that looks like that of a step in a branch is a step of its own."""
+
+    @on()
+    async def body(data: Input, ctx: Context) -> list[str]:
+        async def branch() -> str:
+            inner = await ctx.run("1.0/mail", lambda: "c")
+            (below,) = await ctx.parallel(lambda: ctx.run("mail", lambda: "d"))
+            return inner + below
+
+        made = [await ctx.run("1.0/mail", lambda: "a"), await ctx.run("/1.0/mail", lambda: "b")]
+        return made + list(await ctx.parallel(lambda: ctx.run("mail", lambda: "e"), branch))
+
+    async with bench.session(body) as session:
+        made = await (await session.start(body, Input())).result()
+    expect(made, ["a", "b", "e", "cd"])
+
+
+@case("steps")
+async def results_like_bullqs_own(bench: Bench) -> None:
+    """A result is given back as it was, also where it looks like what bullq itself keeps."""
+    like_a_step = {"value": 2, "failures": 0}
+    kept: list[Any] = [{"_bullq": 1}, {"_bullq": like_a_step}, {"result": 1}, {"error": 2}]
+
+    def give(n: int) -> Any:
+        return kept[n]
+
+    @on()
+    async def body(data: Input, ctx: Context) -> Any:
+        made = [await ctx.run("give", give, n) for n in range(len(kept))]
+        await ctx.sleep("pause", bench.pause)
+        return made
+
+    async with bench.session(body) as session:
+        expect(await (await session.start(body, Input())).result(), kept)

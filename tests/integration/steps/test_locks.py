@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from typing import Any
 
 import pytest
@@ -79,3 +81,54 @@ async def test_a_record_without_the_lock_changes_nothing(
     assert await StepLog(queue.store, queue.keys).record(record) == answer
     assert sorted([key async for key in client.scan_iter(f"{queue.keys.base}*")]) == before
     assert "step:x" not in await fields(app, "a")
+
+
+async def test_a_body_that_swallows_the_loss_makes_no_step_any_more(make_app: AppFactory) -> None:
+    went_on: list[str] = []
+
+    @job(queue="one", name="stubborn")
+    async def stubborn(data: Nothing, ctx: Context) -> str:
+        async def rob() -> None:
+            queue = app.queue("one")
+            key = f"{queue.keys.job(ctx.job_id)}:lock"
+            await queue.store.client().set(key, "another worker's", px=30_000)
+
+        for step, function in (("rob", rob), ("effect", lambda: went_on.append("effect"))):
+            with contextlib.suppress(BaseException):
+                await ctx.run(step, function)
+        went_on.append("end")
+        return "done"
+
+    app = make_app(stubborn, queues=[ONE])
+    async with running_worker(app, "one") as (_, recorder):
+        receipt = await stubborn.dispatch(Nothing())
+        await recorder.wait_for("job_lost")
+        assert await receipt.status() == "active"
+    assert went_on == ["end"]
+
+
+async def test_what_counts_is_the_effect_that_was_there_first(make_app: AppFactory) -> None:
+    seen: list[str] = []
+
+    @job(queue="one", name="second")
+    async def second(data: Nothing, ctx: Context) -> str:
+        async def late() -> str:
+            first = ("key", '"first"', 60_000)
+            record = StepRecord(job_id="other", token="theirs", effect=first)
+            await app.queue("one").steps.record(record)
+            return "second"
+
+        seen.append(await ctx.once("key", late))
+        stored = await fields(app, ctx.job_id)
+        assert json.loads(stored["step:key"]) == {"result": "first"}
+        return seen[-1]
+
+    app = make_app(second, queues=[ONE])
+    queue = app.queue("one")
+    client = queue.store.client()
+    await client.hset(queue.keys.job("other"), mapping={"name": "x"})
+    await client.set(f"{queue.keys.job('other')}:lock", "theirs")
+    async with running_worker(app, "one"):
+        receipt = await second.dispatch(Nothing())
+        assert await receipt.result(timeout=30) == "first"
+    assert seen == ["first"]

@@ -287,7 +287,7 @@ async def test_a_job_that_is_tried_again_asks_its_failed_child_anew(make_app: Ap
         await (await bullmq.Job.fromId(queue.live, receipt.id)).retry("failed")
         stored = await until(queue, receipt.id, "completed")
     assert stored["returnvalue"] == "5"
-    assert children == [f"{receipt.id}.child", f"{receipt.id}.child-1"]
+    assert children == [f"{receipt.id}.child", f"{receipt.id}.child~1"]
 
 
 async def test_a_failure_beside_a_sleep_is_a_failed_attempt(make_app: AppFactory) -> None:

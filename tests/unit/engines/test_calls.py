@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from bullq.engines.calls import is_async, result_type, step_failure
-from bullq.engines.context import child_id
+from bullq.engines.lines import child_id
 from bullq.errors import InvalidOptionError, StepMisuse
 from bullq.protocol.options import check_job_id
 
@@ -50,7 +50,7 @@ class Callable_:  # noqa: N801 - a case
         (untyped, Any),
         (lambda: 1, Any),
         (len, Any),
-        (Callable_(), Any),
+        (Callable_(), int),
     ],
 )
 def test_a_result_has_the_type_that_its_function_declares(function: Any, annotation: Any) -> None:

@@ -19,9 +19,10 @@ _Task = Callable[[], Callable[[], None]]
 class ThreadPool:
     """Calls functions in threads, up to *size* of which wait for the next call.
 
-    It has no limit of its own: the worker calls no more jobs at once than it has slots. A job
-    whose time is up gives its slot back while its thread goes on, and the next job gets another
-    thread. They are daemons, unlike those of concurrent.futures: one that hangs must not keep the
+    It has no limit of its own: whoever runs jobs calls no more of them at once than it has slots.
+    With a limit, jobs whose branches wait for threads could hold all of them. A job whose time is
+    up gives its slot back while its thread goes on, and the next job gets another thread. They are
+    daemons, unlike those of concurrent.futures: one that hangs must not keep the
     process from ending when its time is up.
     """
 
@@ -43,7 +44,7 @@ class ThreadPool:
             try:
                 result = scope.run(function, *arguments)
             except BaseException as error:  # noqa: BLE001 - all that a job raises is its outcome
-                return partial(tell, future.set_exception, _carriable(error))
+                return partial(tell, future.set_exception, carriable(error))
             return partial(tell, future.set_result, result)
 
         def tell(settle: Callable[[Any], None], outcome: Any) -> None:
@@ -96,7 +97,7 @@ class _Thread:
             del task, tell  # and with them what the job may have left, such as a big result
 
 
-def _carriable(error: BaseException) -> BaseException:
+def carriable(error: BaseException) -> BaseException:
     """Give an error that a future can carry: these two have a meaning of their own to coroutines.
 
     asyncio refuses StopIteration, and GeneratorExit would end those that wait for the job.

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bullq.worker.threads import ThreadPool
+from bullq.engines.threads import ThreadPool
 from tests.support.deadline import DEADLINE
 
 
