@@ -8,6 +8,7 @@ Every drill is judged by this, and by the same words:
 * silent: its dispatch neither gave a receipt nor raised, though its process lived on.
 * denied: told that it will not run, and it was begun.
 * phantom: begun, and nobody had asked for it.
+* stranded: still on record somewhere when all had time to end, accepted or not.
 
 A job whose policy is to run again may be begun once more after each loss of data.
 """
@@ -23,13 +24,14 @@ from tests.drills.history import (
     ASKED,
     FINISHED,
     KILLED,
+    LEFT,
     RAISED,
     STARTED,
     WIPED,
     Entry,
 )
 
-FAULTS = ("lost", "both", "twice", "silent", "denied", "phantom")
+FAULTS = ("lost", "both", "twice", "silent", "denied", "phantom", "stranded")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ class _Life:
     starts: list[tuple[str, int]] = field(default_factory=list)
     """The engine and the process of each start that nothing excuses another one of."""
     begun: bool = False
+    left: bool = False
+    may_rerun: int = 0
+    """How often data was lost since it was asked for, where it is to run again then."""
 
 
 def judge(entries: Iterable[Entry]) -> Verdict:
@@ -74,7 +79,8 @@ def judge(entries: Iterable[Entry]) -> Verdict:
             killed.add(entry.more["victim"])
             _excuse_killed(lives.values(), entry.more["victim"])
         elif entry.what == WIPED:
-            _excuse_reruns(lives.values())
+            for life in lives.values():
+                life.may_rerun += life.reruns
         else:
             _live(lives.setdefault(entry.job, _Life()), entry)
             if entry.what == ACCEPTED:
@@ -104,6 +110,8 @@ def _live(life: _Life, entry: Entry) -> None:
         life.starts.append((entry.engine, entry.by))
     elif entry.what == FINISHED:
         life.finished = True
+    elif entry.what == LEFT:
+        life.left = True
 
 
 def _answered(life: _Life, entry: Entry) -> None:
@@ -118,22 +126,16 @@ def _excuse_killed(lives: Iterable[_Life], victim: int) -> None:
             life.starts = [start for start in life.starts if start[1] != victim]
 
 
-def _excuse_reruns(lives: Iterable[_Life]) -> None:
-    """Forgive the starts of jobs that are to run again where nobody can know whether they ran."""
-    for life in lives:
-        if life.reruns:
-            life.starts.clear()
-
-
 def _faults(life: _Life, killed: set[int]) -> list[str]:
     engines = Counter(engine for engine, _ in life.starts)
-    is_silent = any(process not in killed for process in life.asked_by)
+    is_excused = 0 < len(life.starts) <= 1 + life.may_rerun
     found = {
         "lost": life.accepted and not life.dropped and not life.finished,
-        "both": len(engines) > 1,
-        "twice": max(engines.values(), default=0) > 1,
-        "silent": is_silent,
+        "both": len(engines) > 1 and not is_excused,
+        "twice": max(engines.values(), default=0) > 1 and not is_excused,
+        "silent": any(process not in killed for process in life.asked_by),
         "denied": life.denied and not (life.accepted or life.in_doubt) and life.begun,
         "phantom": life.begun and not life.asked,
+        "stranded": life.left and not life.finished,
     }
     return [kind for kind in FAULTS if found[kind]]

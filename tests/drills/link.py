@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import enum
 import random
+import socket
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -111,7 +112,8 @@ class Link:
         """Set once the planned break has happened."""
         self._target = target
         self._cutter = cutter
-        self._server: asyncio.Server | None = None
+        # Not asyncio's server: one that is closed while it accepts leaves a connection open.
+        self._listener: socket.socket | None = None
         self._links: set[asyncio.Task[None]] = set()
         self._passable = asyncio.Event()
         self._passable.set()
@@ -127,9 +129,11 @@ class Link:
             await self._cut_all()
         self._failure = None
         self._passable.set()
-        if self._server is None:
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+        if self._listener is None:
+            self._listener = socket.create_server(("127.0.0.1", self.port), backlog=100)
+            self._listener.setblocking(False)  # noqa: FBT003 - its only argument
+            self.port = self._listener.getsockname()[1]
+            asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
 
     def fail(self, failure: Failure) -> None:
         """Fail now."""
@@ -138,9 +142,10 @@ class Link:
             self._failure = failure
             self._passable.clear()
             return
-        if failure is Failure.AWAY and self._server is not None:
-            self._server.close()
-            self._server = None
+        if failure is Failure.AWAY and self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
         for link in self._links:
             link.cancel()
 
@@ -154,15 +159,20 @@ class Link:
             link.cancel()
         await asyncio.gather(*links, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = asyncio.create_task(self._link(reader, writer))
-        self._links.add(link)
-        link.add_done_callback(self._links.discard)
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # whoever asked has gone
+            connection, _ = listener.accept()
+            link = asyncio.create_task(self._link(connection))
+            self._links.add(link)
+            link.add_done_callback(self._links.discard)
+            link.add_done_callback(lambda _: connection.close())
 
-    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _link(self, connection: socket.socket) -> None:
+        writer: asyncio.StreamWriter | None = None
         upstream: asyncio.StreamWriter | None = None
         wire = _Wire(self._cutter(), self._cutter())
         try:
+            reader, writer = await asyncio.open_connection(sock=connection)
             answers, upstream = await asyncio.open_connection("127.0.0.1", self._target)
             ways = [
                 asyncio.create_task(self._forward(reader, upstream, wire)),

@@ -12,6 +12,7 @@ from tests.drills.history import (
     ASKED,
     FINISHED,
     KILLED,
+    LEFT,
     RAISED,
     STARTED,
     WIPED,
@@ -100,11 +101,20 @@ CASES: dict[str, tuple[list[Entry], set[str]]] = {
         [asked("raise"), started(), WIPE, *ELSEWHERE, accepted()],
         {"both"},
     ),
-    "one that runs again twice": (
-        [asked("rerun"), WIPE, *RUN, *ELSEWHERE, accepted()],
+    "one that runs again with no loss since": (
+        [WIPE, asked("rerun"), *RUN, *ELSEWHERE, accepted()],
         {"both"},
     ),
+    "one that runs again too often": (
+        [asked("rerun"), WIPE, *RUN, *AGAIN, *ELSEWHERE, accepted()],
+        {"both", "twice"},
+    ),
     "one that nobody asked for": (RUN, {"phantom"}),
+    "one that is on record yet": (
+        [asked(), raised(doubt=True), Entry(LEFT, "j", more={"where": "wait"})],
+        {"stranded"},
+    ),
+    "one that ran, and is on record yet": ([asked(), *RUN, accepted(), Entry(LEFT, "j")], set()),
 }
 
 

@@ -1,0 +1,116 @@
+"""A dispatcher that is killed, or whose caller goes, between any two steps of its event loop.
+
+Usually at every ninth step from a random one on; BULLQ_TEST_DRILLS=long: at every one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from tests.drills.checker import Verdict
+from tests.drills.conftest import LONG
+from tests.drills.dispatcher_process import Order
+from tests.drills.history import DECIDED, STARTED, jobs_that
+from tests.drills.link import Failure
+from tests.drills.site import Dispatchers, Site, dispatchers, job_ids, say
+from tests.drills.test_cut_links import SCENES, Scene
+from tests.drills.variants import broken
+
+STRIDE = 1 if LONG else 9
+AT_ONCE = 4
+FEWEST_STEPS = 30
+
+
+async def stopped_everywhere(
+    place: Site, fleet: Dispatchers, how: str, chance: random.Random, **order: Any
+) -> None:
+    """Have a dispatcher for each step, which is stopped there."""
+
+    async def one(job_id: str, **stop: Any) -> None:
+        jobs = [("errand", job_id)]
+        pid = await fleet.start(Order(settings=place.settings(), jobs=jobs, **order, **stop))
+        await fleet.ended(pid)
+
+    count = place.history.path.with_name("steps")
+    await one(*job_ids(1, "whole"), steps=count)
+    steps = int(count.read_text())
+    assert steps >= FEWEST_STEPS
+    left = iter(range(chance.randint(1, STRIDE), steps + 1, STRIDE))
+
+    async def one_after_the_other() -> None:
+        for step in left:
+            [job_id] = job_ids(1, f"{how}-{step}")
+            await one(job_id, **{how: step})
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
+    say(f"{how}: {steps} steps")
+
+
+async def drill(
+    place: Site, scene: Scene, how: str, chance: random.Random, **order: Any
+) -> Verdict:
+    if not scene.inngest:
+        place.outboxes = [place.history.path.with_name("outbox.db")]
+        place.inngest.fail(Failure.AWAY)
+        place.redis.fail(Failure.AWAY)
+    async with dispatchers(place) as fleet:
+        stopping = stopped_everywhere(place, fleet, how, chance, **order)
+        if scene.works:
+            async with place.worker():
+                await stopping
+        else:
+            await stopping
+    await place.redis.mend()
+    async with place.worker(), place.dispatcher() as app, app.relaying():
+        verdict = await place.judged()
+    say(verdict)
+    return verdict
+
+
+@pytest.mark.parametrize("scene", SCENES)
+async def test_a_dispatcher_killed_anywhere_loses_nothing(
+    place: Site, scene: str, chance: random.Random
+) -> None:
+    verdict = await drill(place, SCENES[scene], "kill_at", chance)
+    assert not verdict.faults, verdict
+    assert verdict.counts["killed"] > 1
+
+
+def half_decided(place: Site) -> set[str]:
+    """Name the jobs that an engine has begun, though their dispatch has not come to its end."""
+    entries = place.history.entries()
+    return jobs_that(entries, STARTED) - jobs_that(entries, DECIDED)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+async def test_a_caller_that_goes_anywhere_leaves_a_whole_decision(
+    place: Site, scene: str, chance: random.Random
+) -> None:
+    verdict = await drill(place, SCENES[scene], "cancel_at", chance)
+    assert not verdict.faults, verdict
+    assert not half_decided(place)
+    assert verdict.counts["raised"] > 1
+
+
+async def test_killed_dispatchers_catch_idle_sweeper(place: Site, chance: random.Random) -> None:
+    place.impatience = 8
+    with broken("idle_sweeper"):
+        verdict = await drill(place, SCENES["routed"], "kill_at", chance)
+    assert "stranded" in verdict.faults
+
+
+async def test_killed_dispatchers_catch_careless_relay(place: Site, chance: random.Random) -> None:
+    with broken("careless_relay"):
+        verdict = await drill(place, SCENES["kept"], "kill_at", chance)
+    assert "lost" in verdict.faults
+
+
+async def test_callers_that_go_catch_unshielded_decision(
+    place: Site, chance: random.Random
+) -> None:
+    await drill(place, SCENES["begun"], "cancel_at", chance, variant="unshielded_decision")
+    assert half_decided(place)
