@@ -20,7 +20,7 @@ async def test_what_inngest_may_have_is_not_given_to_redis_because_a_second_try_
         await site.break_redis(Mode.REFUSE)
         assert (await double_it.dispatch(Number(number=1))).engine == "inngest"
         await site.break_redis(Mode.PASS)
-        site.app.handoffs.breaker._until = math.inf
+        site.app.handoffs.means.breaker._until = math.inf
         site.double.delay = 30  # so that its first answer does not come
         with pytest.raises(DispatchInDoubt):
             await double_it.dispatch(Number(number=2), id="unanswered", deadline=1)
