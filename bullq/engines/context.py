@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from bullq.jobs.invocable import Invocable
 
 
+_LATEST_MS = 253_402_300_799_000  # the last second that a datetime has
+
+
 @dataclass(frozen=True, slots=True)
 class _Inside:
     """The step whose function runs here."""
@@ -122,7 +125,7 @@ class StepContext(Context):
                 f"The step {step!r} sleeps until {time}, which has no time zone; give it one, as "
                 "by datetime.now(UTC)"
             )
-        at_ms = round(time.timestamp() * 1000)
+        at_ms = min(round(time.timestamp() * 1000), _LATEST_MS)
         return self._step(step, lambda made: self.steps.sleep_until(made, at_ms))
 
     def dispatch(self, step: str, job: Invocable[Any, Any], payload: Any) -> Any:

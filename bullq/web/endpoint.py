@@ -80,7 +80,7 @@ class EndpointApp:
         """Read the body, or refuse it as soon as it is known to be too large or too slow."""
         most = self._bounds.body_bytes
         declared = request.headers.get("content-length", "0")
-        if not declared.isdigit():
+        if not declared.isdecimal():
             return refusal(400, "The content-length is no number")
         body, size = bytearray(), 0
         try:

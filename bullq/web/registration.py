@@ -32,6 +32,7 @@ class Registration:
         self._url = url
         self._task: asyncio.Task[None] | None = None
         self._asked = asyncio.Event()
+        self._known = asyncio.Event()
         self._changed = asyncio.Event()
 
     def start(self) -> None:
@@ -52,9 +53,7 @@ class Registration:
 
     async def registered(self) -> Readiness:
         """Wait until the server knows all jobs; whoever waits sets a deadline."""
-        while not self.readiness.ready:
-            self._asked.clear()
-            await self._asked.wait()
+        await self._known.wait()
         return self.readiness
 
     async def look(self) -> Readiness:
@@ -71,11 +70,13 @@ class Registration:
             self.readiness = await self._asked_now()
             self._asked.set()
             if self.readiness.ready:
+                self._known.set()
                 pause = _FIRST_PAUSE
                 if not before.ready:
                     _log.info("Inngest knows all jobs of this application")
                 await self._wait(_INTERVAL)
             else:
+                self._known.clear()
                 if self.readiness.reason != before.reason:
                     _log.warning("%s", self.readiness.reason)
                 await self._wait(pause)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bullq.clock import Duration, to_ms
@@ -20,6 +22,7 @@ MAX_SIGNATURE_AGE = 300.0
 """Seconds within which a signed request has to arrive."""
 
 _METHODS = ("GET", "POST", "PUT")
+_SMALL_BODY = 64 * 1024  # bytes, whose signature takes at most some 10 ms
 _log = logging.getLogger("bullq")
 
 
@@ -69,6 +72,7 @@ class InngestEndpoint:
         self._functions = functions
         self._serve_origin = serve_origin
         self._max_age = to_ms(max_signature_age) / 1000
+        self._big_body = asyncio.Lock()
         self._handler = sdk.CommHandler(
             client=functions.client,
             enable_unauthed_sync=False,
@@ -96,12 +100,7 @@ class InngestEndpoint:
             return refused
         if self.is_signed:
             try:
-                signatures.check(
-                    request.body,
-                    request.headers.get(signatures.HEADER),
-                    self._server.signing_keys,
-                    max_age=self._max_age,
-                )
+                await self._check(request)
             except signatures.Unsigned as unsigned:
                 return self._unauthorized(request.method, unsigned)
         return await self._handled(request)
@@ -131,6 +130,25 @@ class InngestEndpoint:
     async def readiness(self) -> Readiness:
         """Ask the server whether it knows all our functions."""
         return await probe(self._server, self._functions.ids)
+
+    async def _check(self, request: Request) -> None:
+        """Raise Unsigned unless the server has signed a request just now.
+
+        Big bodies are checked in a thread, one at a time: who has no key must not hold the event
+        loop.
+        """
+        check = partial(
+            signatures.check,
+            request.body,
+            request.headers.get(signatures.HEADER),
+            self._server.signing_keys,
+            max_age=self._max_age,
+        )
+        if len(request.body) <= _SMALL_BODY:
+            check()
+            return
+        async with self._big_body:
+            await asyncio.to_thread(check)
 
     async def _handled(self, request: Request) -> Answer:
         asked = sdk.CommRequest(

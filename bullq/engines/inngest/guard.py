@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _MARK = "verdict"
 _AWAY = "away"
-_FIRST_WAIT, _LAST_WAIT = 1, 60  # seconds; each wait is twice as long as the one before it
+_LONGEST_WAITS = (60, 900)  # seconds, for the first hour and from then on
+_PATIENCE = 65  # waits, most of them of a minute
 
 
 class Guard:
@@ -68,6 +69,15 @@ class Guard:
             kept: Any = await ctx.step.run(f"bullq: who runs it ({number})", settle)
             if kept[_MARK] != _AWAY:
                 return Verdict(kept[_MARK])
-            wait = min(_FIRST_WAIT << min(number, 10), _LAST_WAIT)
-            await ctx.step.sleep(f"bullq: Redis is away ({number})", timedelta(seconds=wait))
+            await ctx.step.sleep(
+                f"bullq: Redis is away ({number})", timedelta(seconds=wait_after(number))
+            )
         raise AssertionError("counting does not end")
+
+
+def wait_after(number: int) -> int:
+    """Give the seconds to wait after the look of that number, from 0, twice as long each time.
+
+    A server ends a run at 1,000 steps, and each look is two of them: days are waited out.
+    """
+    return min(1 << min(number, 10), _LONGEST_WAITS[number >= _PATIENCE])

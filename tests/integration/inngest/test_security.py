@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from pydantic import BaseModel
 
 from bullq import Bullq, Context, SettingsError, job
+from bullq.engines.inngest import signatures
 from bullq.settings import Settings
 from bullq.web import asgi, mount
 from bullq.web.endpoint import Bounds
@@ -279,6 +281,46 @@ async def test_work_of_inngest_leaves_room_for_the_rest(make_site: SiteFactory) 
         assert began.locked(), "the second one waits for a slot"
         go_on.set()
         assert [(await call).status_code for call in calls] == [200, 200]
+
+
+async def test_a_big_forged_body_does_not_hold_the_event_loop(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    check = signatures.check
+
+    def slow(body: bytes, *arguments: Any, **options: Any) -> None:
+        if len(body) > 100_000:
+            loop.call_soon_threadsafe(began.set)
+            assert go_on.wait(DEADLINE)
+        check(body, *arguments, **options)
+
+    monkeypatch.setattr(signatures, "check", slow)
+    body = request_body()
+    forged = asyncio.create_task(post(http, body + b" " * 100_000, sign(body, OTHER_KEY)))
+    async with asyncio.timeout(DEADLINE):
+        await began.wait()
+        assert (await post(http, body, sign(body, SIGNING_KEY))).json() == 7
+        go_on.set()
+        assert (await forged).status_code == 401
+
+
+async def test_a_content_length_that_is_no_number_is_refused(make_app: AppFactory) -> None:
+    service = mount(fastapi.FastAPI(), in_production(make_app))
+    answers: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    headers = [(b"content-length", "²".encode("latin-1")), (b"x-inngest-signature", b"t=1&s=1")]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+    await service.app(scope, receive, send)
+    await service.aclose()
+    assert answers[0]["status"] == 400
 
 
 def test_without_a_key_nothing_is_served() -> None:

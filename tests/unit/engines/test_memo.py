@@ -92,3 +92,20 @@ def test_what_is_noted_is_written_once() -> None:
     assert memo.unwritten() == {"a": '{"result":1}'}
     assert memo.unwritten() == {}
     assert memo.is_used
+
+
+def test_what_could_not_be_recorded_is_for_the_next_time() -> None:
+    memo = Memo({})
+    memo.note("a", "1")
+    memo.note("b", "1")
+    entries = memo.unwritten()
+    memo.note("b", "2")
+    memo.put_back(entries)
+    assert memo.unwritten() == {"a": "1", "b": "2"}
+
+
+def test_steps_that_the_body_does_not_come_to_are_known() -> None:
+    memo = Memo({"step:a": result_text("1"), "step:b": result_text("2"), "other": "3"})
+    memo.take("b")
+    memo.take("c")
+    assert memo.left_over == ["a"]
