@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import xml.etree.ElementTree as ET
@@ -10,8 +11,9 @@ import pytest
 import redis
 from bullq_cli.bench.figures import Point, Run, curve, steady_rate
 from bullq_cli.bench.knee import env_lines, knee, next_better, recommend, words
-from bullq_cli.bench.plan import LADDER, Plan
+from bullq_cli.bench.plan import BUCKETS_PER_SECOND, LADDER, Kind, Load, Plan
 from bullq_cli.bench.svg import Picture, draw
+from bullq_cli.bench.sweep import Sweep
 from bullq_cli.bench.terminal import bar, chart
 
 from tests.support.commands import Project
@@ -102,6 +104,33 @@ def test_the_time_is_shared_among_the_runs() -> None:
     runs = len(plan.concurrencies) * len(plan.processes) * plan.rounds
     assert 0.3 <= plan.window * runs / plan.seconds <= 0.4
     assert Plan(concurrencies=(1,), rounds=1, seconds=3_600).window == 2.0
+
+
+class FastQueue(Sweep):
+    """Stands for a queue of 12,000 jobs/s, too fast for the bucket that a few jobs fill."""
+
+    def __init__(self) -> None:
+        nobody: Any = None
+        load, plan = Load(kind=Kind.NOOP, queue="default"), Plan(seconds=9.0)
+        super().__init__(nobody, "noop", crew=(), site=nobody, load=load, plan=plan)
+        self.drained: list[int] = []
+
+    async def _drain(self, point: Point, expected: float) -> Run:
+        count = self._jobs(point, expected)
+        self.drained.append(count)
+        rate = min(12_000, count * BUCKETS_PER_SECOND)
+        return Run(rate=rate, redis_us=30, memory=50_000_000)
+
+    async def _pickups(self, *_: object) -> tuple[float, ...]:
+        return ()
+
+
+def test_a_run_of_far_too_few_jobs_does_not_count() -> None:
+    queue = FastQueue()
+    run = asyncio.run(queue._measure(Point(1, 1), 100.0))
+    assert queue.drained[0] * BUCKETS_PER_SECOND < run.rate == 12_000
+    assert queue.drained == sorted(queue.drained)
+    assert len(queue.drained) < 5
 
 
 def test_the_drawing_is_well_formed_and_marks_the_knee() -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bullq_cli.bench.site import Site
 
 _FEWEST, _MOST = 20, 40_000  # jobs of a run
+_TOO_FEW, _GUESSES = 2.0, 4  # times the expected rate that tell of too few jobs, and new guesses
 _FLAT = 2  # steps of a curve without a gain, after which higher ones are not tried
 _HALF_LOAD, _MOST_PER_SECOND = 0.5, 200.0  # single jobs, as a part of the rate, and at most
 _PICKUP_DEADLINE = 10.0  # seconds
@@ -142,6 +143,12 @@ class Sweep:
     async def _measure(self, point: Point, expected: float) -> Run:
         began = time.monotonic()
         run = await self._drain(point, expected)
+        for _ in range(_GUESSES):
+            if run.rate <= _TOO_FEW * expected or self._jobs(point, expected) == _MOST:
+                break
+            # So few jobs were gone before a steady rate could be seen.
+            expected = run.rate
+            run = await self._drain(point, expected)
         pickups = await self._pickups(point, run.rate)
         self._longest = max(self._longest, time.monotonic() - began)
         return Run(
@@ -155,7 +162,7 @@ class Sweep:
 
     async def _drain(self, point: Point, expected: float) -> Run:
         """Fill the queue for about one window, and have it emptied."""
-        count = round(min(_MOST, max(_FEWEST, 2 * point.concurrency, expected * self._window)))
+        count = self._jobs(point, expected)
         await self._queue.add_many([self._new_job() for _ in range(count)])
         before = await self._site.scripts_us()
         members = self._crew[: point.processes]
@@ -163,6 +170,10 @@ class Sweep:
         answers = await asyncio.gather(*(member.answer() for member in members))
         after = await self._site.scripts_us()
         return _as_run(answers, (after - before) / count)
+
+    def _jobs(self, point: Point, expected: float) -> int:
+        """Give how many jobs last for about one window at the expected rate."""
+        return round(min(_MOST, max(_FEWEST, 2 * point.concurrency, expected * self._window)))
 
     @property
     def _window(self) -> float:
