@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from bullq import Bullq, Context, Job, job
 from bullq.web import asgi
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.inngest_double import InngestDouble, serving
 from tests.support.proxy import Mode, Proxy
 from tests.support.servers import RedisServer
@@ -57,17 +58,36 @@ async def dropped(data: Number) -> int:
 @job(queue=QUEUE)
 async def hold(data: Number, ctx: Context) -> int:
     """Keep a worker's slot until the test lets it go."""
+    GATE.reached.set()
     await GATE.opened.wait()
     return data.number
 
 
 class Gate:
-    """What holds jobs; a new event for each test, as each has its own event loop."""
+    """What holds jobs; new events for each test, as each has its own event loop."""
 
+    reached: asyncio.Event
     opened: asyncio.Event
 
 
 GATE = Gate()
+
+
+async def take_a_slot() -> None:
+    """Have a worker hold a job until the gate opens."""
+    await hold.dispatch(Number(number=0))
+    async with asyncio.timeout(DEADLINE):
+        await GATE.reached.wait()
+
+
+PATIENT = {
+    "BULLQ_DISPATCH_DEADLINE": "60s",
+    "BULLQ_REDIS_TIMEOUT": "10s",
+    "BULLQ_PICKUP_TIMEOUT": "20s",
+}
+"""No time is up by itself, however busy the machine is: a test that wants it says so."""
+SILENT = 5.0
+"""A dispatch' deadline in seconds: a fifth of it is Redis' time to answer."""
 JOBS: list[Job[Any, Any]] = [double_it, promptly, here_only, rerun, dropped, hold]
 
 
@@ -94,7 +114,7 @@ SiteFactory = Callable[..., Awaitable[Site]]
 @pytest.fixture
 async def make_site(make_app: AppFactory, valkey: RedisServer) -> AsyncIterator[SiteFactory]:
     """Start sites; dispatches go through the application made last."""
-    GATE.opened = asyncio.Event()
+    GATE.opened, GATE.reached = asyncio.Event(), asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
 
         async def make(
@@ -109,7 +129,7 @@ async def make_site(make_app: AppFactory, valkey: RedisServer) -> AsyncIterator[
             proxy = Proxy(redis.port)
             await proxy.set_mode(Mode.PASS)
             stack.push_async_callback(proxy.aclose)
-            known = {"INNGEST_BASE_URL": double.url, "INNGEST_DEV": "1", **settings}
+            known = {"INNGEST_BASE_URL": double.url, "INNGEST_DEV": "1", **PATIENT, **settings}
             # Its endpoint would deliver from the outbox, past the proxy.
             others = {name: one for name, one in known.items() if name != "BULLQ_OUTBOX"}
             own = make_app(*jobs, url=redis.url, **others)

@@ -13,11 +13,12 @@ from bullq.dispatch.outbox import Outbox
 from tests.integration.dispatch.conftest import (
     GATE,
     QUEUE,
+    SILENT,
     Number,
     SiteFactory,
     double_it,
     here_only,
-    hold,
+    take_a_slot,
 )
 from tests.support.deadline import DEADLINE
 from tests.support.proxy import Mode
@@ -47,7 +48,7 @@ async def test_what_no_engine_takes_is_delivered_when_redis_is_back(
     async with running_worker(site.own, QUEUE):
         await site.break_redis(Mode.PASS)
         await _emptied(outbox)
-        assert [await one.result(5) for one in receipts] == [0, 2, 4, 7]
+        assert [await one.result(DEADLINE) for one in receipts] == [0, 2, 4, 7]
     assert [site.runs(one.id) for one in receipts] == [{"bullmq": 1}] * 4
 
 
@@ -57,8 +58,8 @@ async def test_inngest_takes_it_where_it_is_back_first(
     site = await make_site(BULLQ_OUTBOX=outbox.path)
     await site.break_redis(Mode.REFUSE)
     site.double.delay = 30
-    receipt = await double_it.dispatch(Number(number=1), deadline=0.5)
-    kept = await here_only.dispatch(Number(number=1), deadline=0.5)
+    receipt = await double_it.dispatch(Number(number=1), deadline=1.5)
+    kept = await here_only.dispatch(Number(number=1), deadline=1.5)
     assert receipt.engine == kept.engine == "outbox"
     site.double.delay = 0
     run = await site.double.finished(receipt.id)
@@ -67,22 +68,23 @@ async def test_inngest_takes_it_where_it_is_back_first(
     async with running_worker(site.own, QUEUE):
         await site.break_redis(Mode.PASS)
         await _emptied(outbox)
-        assert await kept.result(5) == 1
+        assert await kept.result(DEADLINE) == 1
     assert site.runs(receipt.id) == {"inngest": 1}
 
 
 async def test_a_job_that_was_added_after_all_runs_once(
     make_site: SiteFactory, outbox: Outbox
 ) -> None:
-    site = await make_site(registered=False, BULLQ_OUTBOX=outbox.path, BULLQ_REDIS_TIMEOUT="150ms")
+    site = await make_site(registered=False, BULLQ_OUTBOX=outbox.path)
     async with running_worker(site.own, QUEUE):
         await double_it.dispatch(Number(number=0))
         silenced = site.proxy.catch(b"kept-")
-        receipt = await double_it.dispatch(Number(number=2), id="kept-" + site.own.settings.prefix)
+        name = "kept-" + site.own.settings.prefix
+        receipt = await double_it.dispatch(Number(number=2), id=name, deadline=SILENT)
         assert receipt.engine == "outbox"
         silenced.cut()
         await _emptied(outbox)
-        assert await receipt.result(5) == 4
+        assert await receipt.result(DEADLINE) == 4
     assert site.runs(receipt.id) == {"bullmq": 1}
 
 
@@ -96,7 +98,7 @@ async def test_what_another_process_left_is_delivered(
     await site.break_redis(Mode.PASS)
     async with running_worker(site.own, QUEUE), site.app.relaying():
         await _emptied(outbox)
-        assert await receipt.result(5) == 8
+        assert await receipt.result(DEADLINE) == 8
     await outbox.aclose()
 
 
@@ -104,7 +106,7 @@ async def test_the_order_of_a_queue_is_kept(make_site: SiteFactory, outbox: Outb
     site = await make_site(registered=False, BULLQ_OUTBOX=outbox.path)
     queue = site.own.queue(QUEUE)
     async with running_worker(site.own, QUEUE, concurrency=1):
-        await hold.dispatch(Number(number=0))
+        await take_a_slot()
         await site.break_redis(Mode.REFUSE)
         receipts = await double_it.dispatch_many([Number(number=n) for n in range(250)])
         assert {one.engine for one in receipts} == {"outbox"}
@@ -122,7 +124,7 @@ async def test_reconciling_settles_what_can_be_known_and_tells_the_rest(
     site = await make_site(registered=False, BULLQ_OUTBOX=outbox.path)
     async with running_worker(site.own, QUEUE):
         begun = await double_it.dispatch(Number(number=1))
-        assert await begun.result(5) == 2
+        assert await begun.result(DEADLINE) == 2
     await site.break_redis(Mode.REFUSE)
     fresh = await double_it.dispatch(Number(number=2))
     await site.app.handoffs.aclose()
@@ -150,6 +152,6 @@ async def test_reconciling_settles_what_can_be_known_and_tells_the_rest(
     }
     assert [job.id for job in await outbox.jobs()] == ["lost"]
     async with running_worker(site.own, QUEUE):
-        assert await fresh.result(5) == 4
+        assert await fresh.result(DEADLINE) == 4
     assert site.runs(fresh.id) == site.runs(begun.id) == {"bullmq": 1}
     await outbox.aclose()
