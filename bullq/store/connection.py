@@ -71,7 +71,8 @@ _REFUSALS = (
     ReadOnlyError,
 )
 _ELSEWHERE = ("MOVED ", "ASK ", "CROSSSLOT")  # what a node of a cluster says of keys it has not
-_REFUSAL_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")  # these have no class of their own
+# These have no class of their own. UNBLOCKED is told to who waits on a master that is demoted.
+_REFUSAL_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ", "UNBLOCKED ")
 
 
 class Store:
