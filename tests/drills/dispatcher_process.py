@@ -17,7 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from bullq.dispatch import relay
 from tests.drills.history import History
 from tests.drills.jobs import new_app, write_to
 from tests.drills.sending import send_all
@@ -40,6 +42,8 @@ class Order:
     kill_at: int = 0
     cancel_at: int = 0
     variant: str | None = None
+    lease: float = 1.0
+    """Seconds for which one that is killed keeps others from its outbox; bullq's own is 6."""
     stays: bool = False
     """Whether it lives on when all is dispatched, until its end is asked for by SIGTERM."""
     steps: Path | None = None
@@ -97,7 +101,7 @@ def _fork(order: Order, path: Path) -> tuple[int, int]:
     os.close(alive)
     status = 1
     try:
-        with broken(order.variant):
+        with broken(order.variant), patch.object(relay, "_LEASE", order.lease):
             asyncio.run(dispatch(order, write_to(path)))
         status = 0
     except BaseException as error:  # noqa: BLE001 - a child never returns to its parent's loop

@@ -1,6 +1,6 @@
 """A long queue with live workers, and a paused one: nothing falls back, and the receipt says why.
 
-Usually 2,000 jobs are ahead; BULLQ_TEST_DRILLS=long: 10,000.
+Usually 800 jobs are ahead; BULLQ_TEST_DRILLS=long: 10,000.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tests.drills.site import Site, job_ids, say
 from tests.drills.variants import broken
 from tests.support.no_silent_skips import NODE, need
 
-BACKLOG = 10_000 if LONG else 2_000
-DISPATCHES = 500 if LONG else 100
+BACKLOG = 10_000 if LONG else 800
+DISPATCHES = 500 if LONG else 60
 SLOW = {
     "BULLQ_PICKUP_TIMEOUT": "100ms",
     "BULLQ_DISPATCH_DEADLINE": "10s",
@@ -44,15 +44,15 @@ async def drill(place: Site, kind: str | None) -> Verdict:
     await fill(place)
     async with contextlib.AsyncExitStack() as stack:
         if kind is not None:
-            await stack.enter_async_context(place.worker_process(kind))
-            await place.workers(1)
             await queue.control.resume()
+            await stack.enter_async_context(place.worker_process(kind))
             await place.begun(1)
         app = await stack.enter_async_context(place.dispatcher(**SLOW))
         jobs = [("errand", one) for one in job_ids(DISPATCHES, "behind")]
-        await send_all(app, place.history, jobs, at_once=50)
+        await send_all(app, place.history, jobs, at_once=DISPATCHES)
         if kind is None:
             await stack.enter_async_context(place.worker_process("bullq"))
+            await place.workers(1)
             await queue.control.resume()
         verdict = await place.judged()
     say(f"{kind}: {verdict} {told(place)}")

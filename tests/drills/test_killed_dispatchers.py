@@ -97,7 +97,7 @@ async def test_a_caller_that_goes_anywhere_leaves_a_whole_decision(
 
 
 async def test_killed_dispatchers_catch_idle_sweeper(place: Site, chance: random.Random) -> None:
-    place.impatience = 8
+    place.impatience = 3
     with broken("idle_sweeper"):
         verdict = await drill(place, SCENES["routed"], "kill_at", chance)
     assert "stranded" in verdict.faults

@@ -114,11 +114,11 @@ async def test_replies_are_lost_by_chance_and_executed_all_the_same(
     async with linked(valkey.port) as link:
         link.losses = Losses(0.2, random.Random(7))
         failed = 0
-        for _ in range(100):
+        for _ in range(40):
             try:
                 await client(link).incr(prefix)
             except (redis.ConnectionError, redis.TimeoutError):
                 failed += 1
-        assert failed == link.losses.lost > 5
+        assert failed == link.losses.lost > 2
         link.losses = None
-        assert int(await client(link).get(prefix)) == 100
+        assert int(await client(link).get(prefix)) == 40
