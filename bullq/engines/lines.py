@@ -51,8 +51,9 @@ def child_id(job_id: str, key: str) -> str:
     """Give the id of the job that a step starts: the same each time, on every engine.
 
     What parts it from the job's own id is in no step's, so that a child's child has another one.
+    A job that a schedule has made has colons in its id, which no other job may have.
     """
     slug = re.sub(r"[^A-Za-z0-9_-]", "-", key)[:_LONGEST_SLUG]
     if slug != key:
         slug += "-" + sha256(key.encode()).hexdigest()[:8]
-    return f"{job_id}.{slug}"
+    return f"{job_id.replace(':', '-')}.{slug}"

@@ -99,7 +99,7 @@ class StoredShared(Shared):
 
     async def settle(self, job: Unsettled, epoch: str) -> Verdict:
         """Have it decided whether BullMQ has the job, and note that its event has come."""
-        arbiter = Arbiter(self._queue.store.pipelined(), self._queue.keys)
+        arbiter = Arbiter(self._queue.scripts(), self._queue.keys)
         settled = (await self._asked(arbiter.settle([job], epoch=epoch))).settled[0]
         if settled.verdict is Verdict.ERROR:
             raise StoreUnavailable(f"Redis cannot say who runs the job {job.id}: {settled.error}")

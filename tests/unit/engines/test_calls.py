@@ -98,6 +98,10 @@ def test_a_childs_id_is_one_that_bullmq_takes(key: str) -> None:
     assert len(made) < 100
 
 
+def test_the_child_of_a_recurring_job_has_an_id_that_bullmq_takes() -> None:
+    assert check_job_id(child_id("repeat:tick:17", "mail")) == "repeat-tick-17.mail"
+
+
 def test_children_of_other_steps_have_other_ids() -> None:
     keys = ["mail", "mail:1", "mail-1", "mail 1", "1.0/mail", "1.1/mail", "x" * 200, "x" * 201]
     assert len({child_id("01J", key) for key in keys}) == len(keys)
