@@ -17,7 +17,7 @@ from benchmarks.harness import Harness, Results
 from benchmarks.parts import PartFailed, play
 from benchmarks.server import running
 from benchmarks.systems import BULLQ, BULLQ_JOBS, SYSTEMS, NotInstalled, System
-from benchmarks.table import PAGE, Setting, page, write_page
+from benchmarks.table import PAGE, Setting, in_short, page, write_page, write_readme
 from benchmarks.workloads import WORKLOADS, Workload
 
 Named = TypeVar("Named", System, Workload)
@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _write_raw(wanted.raw, results)
     if wanted.write or (wanted.peers and not (wanted.only or wanted.workloads)):
         write_page(text)
-        _say(f"written: {PAGE}")
+        write_readme(in_short(results, systems, setting))
+        _say(f"written: {PAGE}, and the table in README")
     return 0
 
 
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=5, help="runs of each that count (5)")
     parser.add_argument("--seconds", type=float, default=1.5, help="about how long one lasts (1.5)")
     parser.add_argument("--server", metavar="PROGRAM", help="the redis-server or valkey-server")
-    parser.add_argument("--write", action="store_true", help="write the page even if not complete")
+    parser.add_argument("--write", action="store_true", help="write docs even if not complete")
     parser.add_argument("--raw", type=Path, metavar="FILE", help="write every run's figures here")
     return parser
 

@@ -14,6 +14,10 @@ from benchmarks.systems import System
 from benchmarks.workloads import WORKLOADS, Workload
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+README = Path(__file__).parents[1] / "README.md"
+_IN_SHORT = ("noop-1", "noop-100", "io-100", "add-50", "idle")
+"""The workloads that README shows."""
+_BEGIN, _END = "<!-- benchmarks -->\n", "<!-- /benchmarks -->\n"
 _MEMORY_AND_REDIS = "noop-100"
 """The workload whose runs give memory and Redis time per job."""
 
@@ -58,6 +62,28 @@ def write_dispatches(section: str) -> None:
     """Write the section on dispatches into the page."""
     before = PAGE.read_text(encoding="utf-8").partition(_DISPATCHES)[0].rstrip("\n")
     PAGE.write_text(f"{before}\n\n{_DISPATCHES}{section}", encoding="utf-8")
+
+
+def write_readme(text: str) -> None:
+    """Put the short table into README, in the place of the one that is there."""
+    whole = README.read_text(encoding="utf-8")
+    before, begin, rest = whole.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        raise SystemExit(f"{README}: a line {_BEGIN.strip()} and a line {_END.strip()} are missing")
+    README.write_text(f"{before}{_BEGIN}{text}{_END}{after}", encoding="utf-8")
+
+
+def in_short(results: Results, systems: Sequence[System], setting: Setting) -> str:
+    """Give the table that README shows."""
+    shown = [one for one in WORKLOADS if one.name in _IN_SHORT]
+    lines = [
+        *_table(results, systems, shown, setting.versions),
+        "",
+        "Jobs per second of one worker process, each beside the others in the same run, on one",
+        f"machine with their server: {setting.day.isoformat()}, {setting.server}, {machine()}.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def page(

@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as suite
+from benchmarks import table
 from benchmarks.harness import WARM_UP, Cell, Figures, Harness, Results
 from benchmarks.parts import PartFailed, play
 from benchmarks.server import Server, running
@@ -133,6 +135,29 @@ def test_the_page_tells_medians_spread_and_what_is_missing() -> None:
     assert "* lame, no-op at 100: one job at a time" in text
     assert "* gone: not measured, no npm" in text
     assert "2026-01-02, Redis 7.0.15" in text
+
+
+def test_the_readme_gets_its_table_and_keeps_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = tmp_path / "README.md"
+    monkeypatch.setattr(table, "README", readme)
+    results: Results = {
+        ("noop-100", "bullq"): figures(1_000),
+        ("add-bulk", "bullq"): figures(5_000),
+    }
+    text = table.in_short(results, [BULLQ], SETTING)
+    assert "1,000 ± 0%" in text
+    assert "5,000" not in text
+    for old in ("", "old\n"):
+        readme.write_text(f"before\n<!-- benchmarks -->\n{old}<!-- /benchmarks -->\nafter\n")
+        table.write_readme(text)
+        assert readme.read_text() == (
+            f"before\n<!-- benchmarks -->\n{text}<!-- /benchmarks -->\nafter\n"
+        )
+    readme.write_text("before\nafter\n")
+    with pytest.raises(SystemExit, match="are missing"):
+        table.write_readme(text)
 
 
 def test_promises_are_held_against_node() -> None:
