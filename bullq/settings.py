@@ -136,6 +136,7 @@ class QueueOptions(BaseModel):
     fallback: bool | None = None
     pickup: Literal["alive", "started"] | None = None
     on_data_loss: Literal["raise", "rerun", "drop"] | None = None
+    durability: Literal["default", "strict"] | None = None
 
 
 class _Environment(EnvSettingsSource):

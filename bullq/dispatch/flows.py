@@ -97,7 +97,7 @@ class BullmqFlows(FlowPort):
         store = root.queue.store
         try:
             with store.errors():
-                script = FlowScript(store.pipelined())
+                script = FlowScript(root.queue.scripts())
                 code, against, reason = await script.add_flow(nodes)
         except StoreUnavailable as error:
             if not error.in_doubt:

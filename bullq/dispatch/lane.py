@@ -57,7 +57,7 @@ class Lane:
         self.dispatcher = dispatcher
         self._store = queue.store
         self._seconds = seconds
-        self._arbiter = Arbiter(queue.store.prompt(seconds), queue.keys)
+        self._arbiter = Arbiter(queue.scripts(seconds), queue.keys)
         self._name = name = f"bullq dispatch {queue.spec.name}"
         # Jobs that go in one call have one fate, but for what each one's answer says of it.
         self._adds: dict[tuple[int, Pickup], Together[NewJob, Admitted]] = {}

@@ -99,7 +99,7 @@ class Reconciliation:
         jobs = await self._outbox.jobs(queue.spec.name, limit=_MOST)
         if not jobs:
             return []
-        arbiter = Arbiter(queue.store.pipelined(), queue.keys)
+        arbiter = Arbiter(queue.scripts(), queue.keys)
         with queue.store.errors():
             looked = await arbiter.look([job.id for job in jobs])
         return [

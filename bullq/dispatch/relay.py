@@ -130,7 +130,7 @@ class Relay:
         (terms, since), group = next(groupby(jobs, key=_adding))
         batch = list(group)
         await self._outbox.begin(batch, self._holder, maybe=True, sent=False)
-        arbiter = Arbiter(queue.store.pipelined(), queue.keys)
+        arbiter = Arbiter(queue.scripts(), queue.keys)
         with queue.store.errors():
             answer = await arbiter.add_confirmed([_new(job) for job in batch], terms, epoch=since)
         if answer.added is None:
@@ -171,7 +171,7 @@ class Relay:
             return []
         epoch, group = next(groupby(jobs, key=lambda job: job.epoch))
         batch = list(group)
-        arbiter = Arbiter(queue.store.pipelined(), queue.keys)
+        arbiter = Arbiter(queue.scripts(), queue.keys)
         with queue.store.errors():
             answer = await arbiter.settle([_unsettled(job) for job in batch], epoch=epoch)
         done: list[Kept] = []

@@ -11,6 +11,9 @@ Pickup = Literal["alive", "started"]
 OnDataLoss = Literal["raise", "rerun", "drop"]
 """What becomes of a job where Redis lost data, so that nobody can know whether it ran."""
 
+Durability = Literal["default", "strict"]
+"""Whether what decides on a job has to outlive the server before anybody acts on it."""
+
 
 class Reason(StrEnum):
     """Why a job is not simply running on BullMQ. Programs read the value, people the sentence."""

@@ -15,7 +15,7 @@ from bullq.store.adding import AddScript, Answer, NewJob, answers
 if TYPE_CHECKING:
     from bullq.protocol.keys import QueueKeys
     from bullq.store.connection import Store
-    from bullq.store.pipelined import Waiter
+    from bullq.store.pipelined import PipelinedConnection, Waiter
 
 MOST_COST = 250
 """What the jobs of one call may cost, at 8 us each or so: Redis is held for 2 to 3 ms."""
@@ -37,11 +37,11 @@ class Adds:
     collected, and goes in one call as soon as one of them is answered.
     """
 
-    def __init__(self, store: Store, keys: QueueKeys) -> None:
+    def __init__(self, store: Store, connection: PipelinedConnection, keys: QueueKeys) -> None:
         self._store = store
         self._keys = keys
         self._loop = asyncio.get_running_loop()
-        self._script = AddScript(store.pipelined(), keys)
+        self._script = AddScript(connection, keys)
         self._common_cost = 1 if self._script.plain else _OFFICIAL_COST
         self._waiting: deque[tuple[NewJob, asyncio.Future[str]]] = deque()
         self._under_way = 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bullq.clock import format_ms, to_ms
+from bullq.errors import StoreUnavailable
 from bullq.protocol.keys import due_ms_of
 from bullq.protocol.record import JobRecord
 from bullq.queues.inspect import worker_names
@@ -63,8 +64,23 @@ async def examine_queue(queue: JobQueue, known: Collection[str] | None) -> list[
         *_overdue(seen),
         *_stalled(seen, queue),
         *_strangers(seen),
+        *await _durability(queue),
     ]
     return [_summary(seen), *findings]
+
+
+async def _durability(queue: JobQueue) -> list[Finding]:
+    """Say what keeps the writes of a queue that is strict about it."""
+    subject = f"queue {queue.spec.name}"
+    try:
+        keeper = await queue.check_durability()
+    except StoreUnavailable as error:
+        fact, _, advice = str(error).partition(". ")
+        return [Finding(subject, "durability", Level.PROBLEM, fact, advice or None)]
+    if keeper is None:
+        return []
+    told = f"durability is strict: {keeper} has each write before it is answered"
+    return [Finding(subject, "durability", Level.OK, told)]
 
 
 async def _look(queue: JobQueue, known: Collection[str] | None) -> _Seen:

@@ -20,11 +20,13 @@ from bullq.queues.events import read_events
 from bullq.queues.getters import QueueView
 from bullq.queues.steplog import StepLog
 from bullq.queues.trees import MOST_CHILDREN, TreeNode, read_tree
+from bullq.store.barrier import DurableConnection
 
 if TYPE_CHECKING:
     from bullq.queues.spec import QueueSpec
     from bullq.store.adding import NewJob
     from bullq.store.connection import Store
+    from bullq.store.pipelined import PipelinedConnection
 
 
 class JobQueue:
@@ -51,7 +53,7 @@ class JobQueue:
         self.jobs = JobEditor(store, self.keys)
         self.steps = StepLog(store, self.keys)
         self._sibling = sibling
-        self._adds = Adds(store, self.keys)
+        self._adds = Adds(store, self.scripts(), self.keys)
 
     def sibling(self, name: str) -> JobQueue:
         """Give another queue of the application; raises UnknownQueueError."""
@@ -87,6 +89,26 @@ class JobQueue:
     def sending(self, job: NewJob) -> AbstractContextManager[NewJob]:
         """Give the job as it is to be sent, for the time in which others send it."""
         return nullcontext(job)
+
+    def scripts(self, seconds: float | None = None) -> PipelinedConnection:
+        """Give the connection for scripts that decide on jobs of the queue.
+
+        It counts as lost after *seconds* without an answer; None: after the store's own deadline.
+        With strict durability each answer comes once what was written outlives the server.
+        """
+        connection = self.store.pipelined() if seconds is None else self.store.prompt(seconds)
+        return connection if self.spec.durability == "default" else DurableConnection(connection)
+
+    async def check_durability(self) -> str | None:
+        """Say what keeps the queue's writes where it has to be strict; else None.
+
+        Raises StoreUnavailable where nothing does.
+        """
+        connection = self.scripts()
+        if not isinstance(connection, DurableConnection):
+            return None
+        with self.store.errors():
+            return await connection.check()
 
     async def introduce(self) -> None:
         """Write which library made the queue, where none has: dashboards read it."""

@@ -8,14 +8,14 @@ from typing import Any
 
 from bullq.clock import Duration, to_ms
 from bullq.errors import InvalidOptionError
-from bullq.jobs.reasons import OnDataLoss, Pickup
+from bullq.jobs.reasons import Durability, OnDataLoss, Pickup
 from bullq.jobs.retry import Backoff
 from bullq.protocol.options import KeepJobs, check_queue_name
 from bullq.settings import QueueOptions
 
 _AS_THEY_ARE = (
     *("concurrency", "max_stalled_count", "attempts", "keep_logs"),
-    *("use_bullmq", "confirm", "fallback", "pickup", "on_data_loss"),
+    *("use_bullmq", "confirm", "fallback", "pickup", "on_data_loss", "durability"),
 )
 _DURATIONS = ("lock_duration", "stalled_interval", "job_timeout", "drain_timeout", "metrics_for")
 
@@ -88,7 +88,8 @@ class QueueSpec:
     The rest says how jobs are dispatched. *use_bullmq*: None leaves it to the application;
     *confirm*: whether dispatch waits for a worker to begin the job, None where it may fall back;
     *pickup*: 'alive' lets a job wait while live workers take others, 'started' does not;
-    *on_data_loss*: what becomes of a job that Redis has lost.
+    *on_data_loss*: what becomes of a job that Redis has lost; *durability*: 'strict' lets nobody
+    act on what decides on jobs before it is on Redis' disk or on a replica.
     """
 
     name: str
@@ -110,6 +111,7 @@ class QueueSpec:
     fallback: bool = True
     pickup: Pickup = "alive"
     on_data_loss: OnDataLoss = "raise"
+    durability: Durability = "default"
 
     def __post_init__(self) -> None:
         check_queue_name(self.name)

@@ -98,7 +98,8 @@ class PipelinedConnection:
         self._greeting = greeting
         self._address = address
         self._connect_timeout = connect_timeout
-        self._timeout = timeout
+        self.timeout = timeout
+        """Seconds within which a reply has to come."""
         self._wire: _Wire | None = None
         self._attempt: asyncio.Task[_Wire] | None = None
 
@@ -108,7 +109,7 @@ class PipelinedConnection:
 
     async def execute(self, *command: bytes | str | float) -> Any:
         """Send a command and wait for its reply."""
-        return await self.send(_pack(command))
+        return await self.send(pack(command))
 
     async def send(self, packed: bytes) -> Any:
         """Send a command that is packed already, and wait for its reply."""
@@ -116,6 +117,18 @@ class PipelinedConnection:
         if wire is None or wire.lost:
             wire = await self._connect()
         return await wire.ask(packed)
+
+    async def send_all(self, *packed: bytes) -> list[Any]:
+        """Send packed commands right after one another, all on the same connection."""
+        wire = self._wire
+        if wire is None or wire.lost:
+            wire = await self._connect()
+        return await asyncio.gather(*map(wire.ask, packed))
+
+    @property
+    def address(self) -> str:
+        """Where the server is."""
+        return self._address
 
     def begin(self, packed: bytes, waiter: Waiter) -> bool:
         """Write a packed command before anything else happens; *waiter* hears of the reply.
@@ -161,13 +174,13 @@ class PipelinedConnection:
             raise RedisConnectionError(f"Error connecting to {self._address}.") from error
         try:
             for command in self._greeting:
-                await wire.ask(_pack(command))
+                await wire.ask(pack(command))
         except BaseException as error:
             wire.close()
             if isinstance(error, RedisConnectionError | RedisTimeoutError):
                 raise type(error)(f"Lost while connecting to {self._address}.") from error
             raise
-        wire.timeout = self._timeout
+        wire.timeout = self.timeout
         self._wire = wire
         return wire
 
@@ -336,13 +349,14 @@ def _part(part: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(part), part)
 
 
-def _pack(command: Command) -> bytes:
-    pack: Callable[[Any], bytes] = hiredis.pack_command  # typed for commands of one part only
+def pack(command: Command) -> bytes:
+    """Write a command as it is sent."""
+    write: Callable[[Any], bytes] = hiredis.pack_command  # typed for commands of one part only
     try:
-        return pack(command)
+        return write(command)
     except UnicodeEncodeError:
         # Halves of characters, which no UTF-8 can hold, go as question marks.
-        return pack(
+        return write(
             tuple(
                 part.encode(errors="replace") if isinstance(part, str) else part for part in command
             )

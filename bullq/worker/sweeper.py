@@ -88,7 +88,7 @@ class Sweeper:
         self._is_alive = is_alive or self._gets_on
         self._every = every
         self._holder = secrets.token_hex(8)
-        self._arbiter = Arbiter(queue.store.pipelined(), queue.keys)
+        self._arbiter = Arbiter(queue.scripts(), queue.keys)
         self._refused = 0  # sweeps in a row of whose events none was accepted
 
     async def run(self) -> None:

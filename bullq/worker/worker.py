@@ -104,7 +104,7 @@ class Worker:
         self._executors = Executors(self.concurrency)
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
-        self._scripts = WorkerScripts(queue.store.pipelined(), queue.keys, self._claim())
+        self._scripts = WorkerScripts(queue.scripts(), queue.keys, self._claim())
         self._exchange = Exchange(
             queue,
             self._scripts,
@@ -176,6 +176,7 @@ class Worker:
         """
         spec = self._queue.spec
         await self._queue.store.check()
+        await self._queue.check_durability()
         shared = await look_at_clients(self._queue.store, self._queue.keys)
         if shared.warning:
             self._observer.trouble(spec.name, shared.warning)

@@ -44,8 +44,10 @@ def a_lane(arbiter: Arbiter) -> Lane:
     async def introduce() -> None:
         """Say nothing."""
 
+    store = Store("redis://127.0.0.1:1")
     queue: Any = SimpleNamespace(
-        store=Store("redis://127.0.0.1:1"),
+        store=store,
+        scripts=store.prompt,
         keys=QueueKeys("bull", "mail"),
         spec=SimpleNamespace(name="mail"),
         introduce=introduce,

@@ -49,7 +49,9 @@ async def test_what_was_added_is_not_sent_elsewhere_where_redis_goes_right_after
     for number in (1, 2):
         await outbox.keep(a_job(number))
     queue: Any = SimpleNamespace(
-        store=SimpleNamespace(client=list, pipelined=list, errors=nullcontext), keys=None
+        store=SimpleNamespace(client=list, pipelined=list, errors=nullcontext),
+        scripts=list,
+        keys=None,
     )
     delivered, left = await relay.Relay(outbox, lambda _: queue, None, Observer()).flush()
     assert (delivered, left) == (1, 1)
