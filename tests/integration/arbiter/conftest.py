@@ -14,7 +14,7 @@ from bullq.store.scripts import Claim, Claimed, WorkerScripts
 from tests.support.no_silent_skips import REDIS_SERVER, need
 from tests.support.servers import RedisServer, debian_redis, running_server
 
-TIMEOUT_MS = 2_000
+TIMEOUT_MS = 60_000
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis-server"])

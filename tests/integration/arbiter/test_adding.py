@@ -110,7 +110,7 @@ async def test_a_delayed_job_has_time_from_when_it_is_due(bench: Bench) -> None:
     overdue = await bench.pickup("a")
     assert overdue is not None
     # The job's own time is this machine's, in whole milliseconds.
-    assert abs(overdue - (before + 60_000 + TIMEOUT_MS)) < 5_000
+    assert abs(overdue - (before + 60_000 + TIMEOUT_MS)) < 30_000
 
 
 async def test_nothing_is_added_where_data_was_lost(bench: Bench) -> None:

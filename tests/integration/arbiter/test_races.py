@@ -28,6 +28,7 @@ from bullq.store.adding import JobKind, NewJob
 from bullq.store.arbiter import Adding, Confirmation, Unsettled, Verdict
 from tests.integration.arbiter.conftest import Bench
 from tests.interop.node_side import NodeProcess, NodeSide
+from tests.support.deadline import DEADLINE
 from tests.support.no_silent_skips import NODE, need
 from tests.support.servers import RedisServer
 from tests.support.workers import running_worker
@@ -37,7 +38,6 @@ _log = logging.getLogger(__name__)
 JOBS = int(os.environ.get("BULLQ_TEST_RACES", "2500"))
 BATCH = 50
 CONCURRENCY = 20
-DEADLINE = 60.0  # seconds for a race's workers to end
 KEEP: JobOptions = {"removeOnComplete": {"count": 100}}
 KINDS = [
     JobKind("race", KEEP),

@@ -128,7 +128,7 @@ async def test_a_queue_tells_how_it_does(bench: Bench) -> None:
     busy = looked.queue
     assert (busy.waiting, busy.active, busy.paused, busy.concurrency) == (2, 1, True, 7)
     assert busy.is_held
-    assert 0 <= looked.server_ms - busy.claimed_at_ms < 5_000
+    assert 0 <= looked.server_ms - busy.claimed_at_ms < 60_000
     await bench.client.delete(f"{bench.keys.job('a')}:lock", bench.keys.key("active"))
     gone = (await bench.arbiter.look([])).queue
     assert not gone.is_held

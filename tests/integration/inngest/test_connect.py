@@ -64,7 +64,7 @@ async def working(app: Bullq, heard: Heard) -> AsyncIterator[ConnectWorker]:
 
 async def run(app: Bullq, double: InngestDouble, job_id: str) -> object:
     message = JobMessage(queue="default", name="ship", job_id=job_id, data={"id": 4})
-    await app.inngest_events.send([message], deadline=2)
+    await app.inngest_events.send([message], deadline=DEADLINE)
     return (await double.finished(job_id)).output
 
 

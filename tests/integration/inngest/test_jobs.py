@@ -114,7 +114,7 @@ async def test_a_job_is_on_record_with_its_log_progress_and_result(make_site: Si
     assert shown.record.fields["progress"] == "50"
     assert shown.record.fields["engine"] == "inngest"
     # Whoever waits for a result finds it as that of a job of BullMQ.
-    ended = await ResultWatcher(queue.store, queue.keys).wait("mine", 5, since_ms=0)
+    ended = await ResultWatcher(queue.store, queue.keys).wait("mine", DEADLINE, since_ms=0)
     assert (ended.completed, ended.value) == (True, '"7"')
 
 
@@ -369,10 +369,10 @@ async def test_what_swallows_a_pause_does_not_end_by_it(make_site: SiteFactory) 
 async def test_a_step_that_takes_too_long_for_the_last_time_is_caught_in_the_body(
     make_site: SiteFactory,
 ) -> None:
-    @job(queue="default", name="slow", attempts=1, timeout=0.05)
+    @job(queue="default", name="slow", attempts=1, timeout=0.5)
     async def slow(order: Order, ctx: Context) -> str:
         try:
-            await ctx.run("slow", asyncio.sleep, 5)
+            await ctx.run("slow", asyncio.sleep, 3600)
         except StepFailed as failed:
             return failed.name
         return "no failure"
@@ -386,10 +386,10 @@ async def test_a_body_that_takes_too_long_between_steps_is_tried_again(
 ) -> None:
     seen: list[int] = []
 
-    @job(queue="default", name="slow", attempts=2, backoff=Backoff.fixed(0), timeout=0.05)
+    @job(queue="default", name="slow", attempts=2, backoff=Backoff.fixed(0), timeout=0.5)
     async def slow(order: Order, ctx: Context) -> int:
         seen.append(ctx.attempt)
-        await asyncio.sleep(5 if ctx.attempt == 1 else 0)
+        await asyncio.sleep(3600 if ctx.attempt == 1 else 0)
         return ctx.attempt
 
     site = await make_site(slow)

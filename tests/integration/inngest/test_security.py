@@ -270,7 +270,7 @@ async def test_work_of_inngest_leaves_room_for_the_rest(make_site: SiteFactory) 
     site = await make_site(slow, signed=True, bounds=Bounds(concurrency=1, waiting=1))
     body = request_body()
     signature = sign(body, SIGNING_KEY)
-    async with httpx.AsyncClient(base_url=site.url, timeout=10) as http:
+    async with httpx.AsyncClient(base_url=site.url, timeout=DEADLINE) as http:
         calls = [asyncio.create_task(post(http, body, signature, "bullq-default.slow"))]
         await began.acquire()
         calls.append(asyncio.create_task(post(http, body, signature, "bullq-default.slow")))
