@@ -104,24 +104,24 @@ class _Reader:
             self._client = await self._store.open_blocking(self._keys.client_name(":qe"))
         if self._last_id is None:
             self._last_id = await self._newest_id()
-        block = self._block()
-        if block <= 0:
-            return None
+        block = max(0.001, self._block())
         async with asyncio.timeout(block + _MARGIN):
             with self._store.errors():
                 streams = await self._client.xread(
                     {self._keys.key("events"): self._last_id},
                     count=_PAGE,
-                    block=max(1, round(block * 1000)),
+                    block=round(block * 1000),
                 )
         events = [read_event(*entry) for _, entries in streams or [] for entry in entries]
         if events:
             self._last_id = events[-1].id
             self._heard = time.monotonic()
+        elif self._block() <= 0:
+            return None  # what has come while nobody read would have been there
         return events
 
     def _block(self) -> float:
-        """Give the seconds that the next read may wait; none where it was quiet long enough."""
+        """Give the seconds that the next read may wait; none where it has been quiet for long."""
         if self._quiet_s is None:
             return _BLOCK
         return min(_BLOCK, self._heard + self._quiet_s - time.monotonic())

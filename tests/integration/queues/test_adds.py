@@ -13,6 +13,7 @@ from bullq.queues.adds import MOST_COST
 from bullq.queues.queue import JobQueue
 from bullq.store.adding import JobKind, NewJob
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.proxy import running_proxy
 from tests.support.servers import RedisServer
 
@@ -45,7 +46,7 @@ async def test_a_lone_caller_s_job_is_sent_in_its_own_step(make_app: AppFactory)
     added = queue._adds.add(*new(1))
     # No turn of the event loop from here on, until the job is there.
     with queue.store.thread_client() as client:
-        end = time.monotonic() + 5
+        end = time.monotonic() + DEADLINE
         while client.lindex(queue.keys.key("wait"), 0) != "job-1":
             assert time.monotonic() < end
     assert not added.done()

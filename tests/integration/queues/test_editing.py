@@ -164,7 +164,7 @@ async def test_a_job_that_a_worker_runs_and_the_run_of_a_schedule_are_not_remove
 ) -> None:
     receipt = await work.dispatch(Work())
     client, key = queue.store.client(), queue.keys.job(receipt.id)
-    await client.set(f"{key}:lock", "token", px=5000)
+    await client.set(f"{key}:lock", "token", px=60_000)
     with pytest.raises(ActionRefused, match="a worker runs it"):
         await queue.jobs.remove(receipt.id)
     await queue.live.upsertJobScheduler("hourly", {"every": 3_600_000}, "work", {}, {})
