@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tests.conftest import AppFactory
 from tests.integration.steps.dying_worker import QUEUE, STEPS, Place, many_steps
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
 
 ROOT = Path(__file__).parents[3]
-DEADLINE = 60.0
 
 
 async def test_a_job_killed_at_every_boundary_has_each_effect_once(

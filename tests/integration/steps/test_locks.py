@@ -13,6 +13,7 @@ from bullq import Bullq, Context, QueueSpec, job
 from bullq.queues.steplog import StepLog
 from bullq.store.steps import FieldTimer, StepRecord
 from tests.conftest import AppFactory
+from tests.support.deadline import DEADLINE
 from tests.support.workers import running_worker
 
 ONE = QueueSpec(name="one", concurrency=5, attempts=1)
@@ -130,5 +131,5 @@ async def test_what_counts_is_the_effect_that_was_there_first(make_app: AppFacto
     await client.set(f"{queue.keys.job('other')}:lock", "theirs")
     async with running_worker(app, "one"):
         receipt = await second.dispatch(Nothing())
-        assert await receipt.result(timeout=30) == "first"
+        assert await receipt.result(timeout=DEADLINE) == "first"
     assert seen == ["first"]
