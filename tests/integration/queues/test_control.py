@@ -3,40 +3,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import BaseModel
 
-from bullq import ActionRefused, Bullq, InvalidOptionError, Job, Observer, job
+from bullq import ActionRefused, Bullq, InvalidOptionError, Job, Observer
 from bullq.protocol.states import JobState
 from bullq.queues.control import GlobalLimit
 from bullq.queues.queue import JobQueue
-from tests.conftest import AppFactory
+from tests.integration.queues.conftest import Work
 from tests.support.workers import running_worker
 
 OLD_PAUSED = 9_000  # more than BullMQ's script moves in one call
-
-
-class Work(BaseModel):
-    fails: bool = False
-
-
-@pytest.fixture
-def work() -> Job[Work, None]:
-    @job(queue="default", name="work", attempts=1)
-    async def run(data: Work) -> None:
-        if data.fails:
-            raise RuntimeError("no")
-
-    return run
-
-
-@pytest.fixture
-def app(make_app: AppFactory, work: Job[Work, None]) -> Bullq:
-    return make_app(work)
-
-
-@pytest.fixture
-async def queue(app: Bullq) -> JobQueue:
-    return app.queue("default")
 
 
 async def test_a_paused_queue_gives_no_jobs_until_it_is_resumed(

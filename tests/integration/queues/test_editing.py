@@ -5,7 +5,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from bullq import (
     ActionRefused,
@@ -19,12 +18,8 @@ from bullq import (
 )
 from bullq.queues.editing import JobEditor
 from bullq.queues.queue import JobQueue
-from tests.conftest import AppFactory
+from tests.integration.queues.conftest import Work
 from tests.support.deadline import DEADLINE
-
-
-class Work(BaseModel):
-    fails: bool = False
 
 
 @pytest.fixture
@@ -36,16 +31,6 @@ def work() -> Job[Work, int]:
         return 1
 
     return run
-
-
-@pytest.fixture
-def app(make_app: AppFactory, work: Job[Work, int]) -> Bullq:
-    return make_app(work)
-
-
-@pytest.fixture
-async def queue(app: Bullq) -> JobQueue:
-    return app.queue("default")
 
 
 async def test_a_retried_job_keeps_its_attempts_unless_they_are_reset(

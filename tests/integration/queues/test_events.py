@@ -4,19 +4,15 @@ import asyncio
 import time
 
 import pytest
-from pydantic import BaseModel
 
 from bullq import Bullq, InvalidOptionError, Job, Observer, StoreUnavailable, job
 from bullq.queues.events import read_events
 from bullq.queues.queue import JobQueue
 from tests.conftest import AppFactory
+from tests.integration.queues.conftest import Work
 from tests.support.deadline import DEADLINE
 from tests.support.proxy import Mode, running_proxy
 from tests.support.servers import RedisServer
-
-
-class Work(BaseModel):
-    fails: bool = False
 
 
 @pytest.fixture
@@ -28,16 +24,6 @@ def work() -> Job[Work, list[int]]:
         return [1, 2]
 
     return run
-
-
-@pytest.fixture
-def app(make_app: AppFactory, work: Job[Work, list[int]]) -> Bullq:
-    return make_app(work)
-
-
-@pytest.fixture
-async def queue(app: Bullq) -> JobQueue:
-    return app.queue("default")
 
 
 async def test_events_are_typed_and_come_in_order(

@@ -3,38 +3,12 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-import pytest
-from pydantic import BaseModel
-
-from bullq import Bullq, Job, JobState, Observer, QueueSpec, job
+from bullq import Bullq, Job, JobState, Observer, QueueSpec
 from bullq.queues.queue import JobQueue
 from tests.conftest import AppFactory
+from tests.integration.queues.conftest import Work
 from tests.support.deadline import DEADLINE
 from tests.support.workers import running_worker
-
-
-class Work(BaseModel):
-    fails: bool = False
-
-
-@pytest.fixture
-def work() -> Job[Work, None]:
-    @job(queue="default", name="work", attempts=1)
-    async def run(data: Work) -> None:
-        if data.fails:
-            raise RuntimeError("no")
-
-    return run
-
-
-@pytest.fixture
-def app(make_app: AppFactory, work: Job[Work, None]) -> Bullq:
-    return make_app(work)
-
-
-@pytest.fixture
-async def queue(app: Bullq) -> JobQueue:
-    return app.queue("default")
 
 
 async def test_jobs_of_a_state_come_page_by_page_in_the_order_of_work(
