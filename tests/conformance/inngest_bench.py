@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from bullq import Bullq, Job
 from bullq.dispatch.ids import new_job_id
+from bullq.engines.inngest.errors import read_output
 from bullq.engines.inngest.events import JobMessage, Outcome
 from bullq.errors import JobFailed, ResultGone
 from bullq.queues.queue import JobQueue
@@ -72,7 +73,7 @@ class InngestRun:
     async def result(self) -> Any:
         run = await self.double.finished(self.id)
         if run.status == "Completed":
-            return self.job.result.decode(json.dumps(run.output))
+            return self.job.result.decode(read_output(run.output))
         raise JobFailed(self.id, run.output["message"])
 
 

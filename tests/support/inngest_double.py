@@ -29,7 +29,7 @@ from starlette.routing import Route
 from bullq.dispatch.ids import new_job_id
 from tests.support.deadline import DEADLINE
 from tests.support.inngest_gateway import Gateway
-from tests.support.inngest_runs import Answer, Run, Runs
+from tests.support.inngest_runs import Answer, Run, Runs, as_floats
 
 _LARGEST_EVENT = 3 * 1024 * 1024  # bytes
 _CRON_FIELDS = 5
@@ -136,7 +136,7 @@ class InngestDouble:
         if len(json.dumps(event)) > _LARGEST_EVENT:
             raise ValueError("event is larger than 3 MiB")
         return {
-            "data": event.get("data") or {},
+            "data": as_floats(event.get("data") or {}),
             "id": event.get("id") or new_job_id(),
             "name": name,
             "ts": event.get("ts") or round(time.time() * 1000),

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import itertools
+import json
 import re
 import secrets
 import time
@@ -20,11 +21,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bullq.dispatch.ids import new_job_id
+from tests.support.inngest_expressions import holds, seconds, triggers
 
 DEFAULT_ATTEMPTS = 5
 DEFAULT_BACKOFF = 15.0  # seconds; the server's table begins with it
 _ENDLESS = 1_100  # requests of one run; the server ends a run at 1,000 steps
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 Call = Callable[[str, dict[str, str], dict[str, Any]], Coroutine[Any, Any, "Answer"]]
 
@@ -152,7 +153,7 @@ class Runs:
             ):
                 run.end("Cancelled", None)
         for function in self.functions.values():
-            if any(_triggers(trigger, event) for trigger in function["triggers"]):
+            if any(triggers(trigger, event) for trigger in function["triggers"]):
                 self._trigger(function, event)
 
     def cron(self, function_id: str) -> Run:
@@ -278,11 +279,11 @@ class Runs:
             "fn_id": opts["function_id"],
             "name": operation["name"],
         }
-        data = {**(opts["payload"]["data"] or {}), "_inngest": told}
+        data = {**as_floats(opts["payload"]["data"] or {}), "_inngest": told}
         child = self._begin(function, _new_event("inngest/function.invoked", data))
         await child.ended.wait()
         if child.status == "Completed":
-            return {"data": child.output}
+            return {"data": as_floats(child.output)}
         return {"error": _plain_error(child.output)}
 
     def _tell_failure(self, run: Run, error: Any) -> None:
@@ -309,36 +310,9 @@ class Runs:
             await asyncio.sleep(wait / self._speed)
 
 
-def seconds(duration: str) -> float:
-    """Read a duration as the SDK writes it, such as '2s'."""
-    return sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([smhdw])", duration))
-
-
-def holds(expression: str | None, *, event: dict[str, Any], awaited: dict[str, Any]) -> bool:
-    """Tell whether an expression of equal paths holds; `async` is the event waited for."""
-    if not expression:
-        return True
-    for part in expression.split("&&"):
-        left, right = (_value(side.strip(), event, awaited) for side in part.split("=="))
-        if left != right:
-            return False
-    return True
-
-
-def _value(term: str, event: dict[str, Any], awaited: dict[str, Any]) -> Any:
-    if term[0] in "'\"":
-        return term[1:-1]
-    root, *path = term.split(".")
-    value: Any = {"event": event, "async": awaited}[root]
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def _triggers(trigger: dict[str, Any], event: dict[str, Any]) -> bool:
-    if trigger.get("event") != event["name"]:
-        return False
-    return holds(trigger.get("expression"), event=event, awaited={})
+def as_floats(value: Any) -> Any:
+    """Give JSON data as a server does in an event, where each number was a float."""
+    return json.loads(json.dumps(value), parse_int=lambda text: int(float(text)))
 
 
 def _new_event(name: str, data: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from bullq.engines.ending import left_over_row
 from bullq.engines.engine import PERMANENT, Interrupt
 from bullq.engines.inngest import sdk
 from bullq.engines.inngest.context import InngestContext
-from bullq.engines.inngest.errors import Told
+from bullq.engines.inngest.errors import Told, output
 from bullq.engines.inngest.guard import Guard
 from bullq.engines.inngest.shared import Ended
 from bullq.engines.inngest.steps import Again, InngestSteps
@@ -82,7 +81,7 @@ class Attempt:
             await self._context.writer.close(_FLUSH_DEADLINE)
         await self._recorded(completed=True, value=text)
         self._observer.job_completed(self._event())
-        return json.loads(text)
+        return output(text)
 
     async def _is_ours(self, guard: Guard) -> bool:
         """Ask whether the job is to run here; where nobody can know, it fails for good."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bullq.engines.inngest.events import ENVELOPE, JobMessage, Outcome
+from bullq.engines.inngest.events import JobMessage, Outcome, enveloped
 from bullq.errors import DispatchInDoubt, RemoteJobError, StoreUnavailable
 from bullq.jobs.remote import RemoteJob
 
@@ -51,8 +51,7 @@ class Children:
 
     def data_of(self, child: Child) -> dict[str, Any]:
         """Give the data of the event by which Inngest invokes a child."""
-        data: dict[str, Any] = child.job.payload.encode(child.payload)
-        return {**data, ENVELOPE: {"id": child.id}}
+        return enveloped(child.job.payload.encode(child.payload), {"id": child.id})
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""

@@ -1,12 +1,14 @@
-"""How failures are told to Inngest, and read back from it."""
+"""How outcomes are told to Inngest, and read back from it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from bullq.engines.inngest import sdk
 from bullq.engines.inngest.events import ENVELOPE
+from bullq.engines.inngest.exact import is_rounded
 from bullq.errors import StepFailed
 
 
@@ -38,6 +40,20 @@ def kept(value: Any, failures: int) -> Any:
     return value
 
 
+def output(text: str) -> Any:
+    """Give a job's result (JSON text) as the server is to keep it, and to give it to a parent."""
+    value = json.loads(text)
+    if is_rounded(value) or _envelope(value) is not None:
+        return {ENVELOPE: {"exact": text}}
+    return value
+
+
+def read_output(value: Any) -> str:
+    """Give a child's result as JSON text out of what the server has kept."""
+    told = _envelope(value)
+    return json.dumps(value) if told is None or "exact" not in told else str(told["exact"])
+
+
 def kept_failure(failed: StepFailed, failures: int) -> Any:
     """Give what Inngest keeps of a step that has failed before its attempts were spent.
 
@@ -63,7 +79,7 @@ def failures_of(memo: object, *, failed: bool, attempts: int) -> int:
     if failed:
         return attempts
     told = _envelope(memo)
-    return 0 if told is None else int(told["failures"])
+    return 0 if told is None else int(told.get("failures", 0))
 
 
 def _envelope(value: object) -> Mapping[str, Any] | None:

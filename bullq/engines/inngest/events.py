@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from bullq.clock import Duration, to_ms
+from bullq.engines.inngest.exact import is_rounded, to_text
 from bullq.engines.inngest.http import new_client
 from bullq.errors import PayloadError
 from bullq.jobs.limits import MOST_EVENT_BYTES
@@ -86,9 +87,19 @@ class JobMessage:
         return {
             "id": self.job_id,
             "name": self.event_name,
-            "data": {**self.data, ENVELOPE: told},
+            "data": enveloped(self.data, told),
             "ts": now_ms + to_ms(self.delay),
         }
+
+
+def enveloped(data: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
+    """Put what the function is told beside the payload's fields.
+
+    A payload that the server would round is in it as a text, in place of the fields.
+    """
+    if is_rounded(data):
+        return {ENVELOPE: {**told, "exact": to_text(data)}}
+    return {**data, ENVELOPE: told}
 
 
 def event_name(queue: str, name: str) -> str:

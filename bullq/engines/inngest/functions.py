@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bullq.clock import to_ms
 from bullq.engines.inngest import sdk
 from bullq.engines.inngest.attempt import Attempt
+from bullq.engines.inngest.canary import canary_function
 from bullq.engines.inngest.cancelling import on_cancel
 from bullq.engines.inngest.cron import trigger_of
 from bullq.engines.inngest.events import ENVELOPE, event_name
@@ -21,6 +22,7 @@ from bullq.jobs.remote import RemoteJob
 from bullq.telemetry.hooks import Observer, Observers
 
 if TYPE_CHECKING:
+    from bullq.engines.inngest.canary import Answer
     from bullq.engines.inngest.children import Children
     from bullq.engines.inngest.server import InngestServer
     from bullq.engines.inngest.shared import Shared
@@ -54,6 +56,7 @@ class InngestFunctions:
         observer: Observer | None = None,
         recurring: bool = False,
         threads: int = 20,
+        canary: Answer | None = None,
     ) -> None:
         self.server = server
         self.client = _Client.of(server)
@@ -66,6 +69,8 @@ class InngestFunctions:
         self._sync_jobs = asyncio.Semaphore(threads)
         self._jobs = [job for job in jobs if not isinstance(job, RemoteJob)]
         self.functions = [self._function(job) for job in self._jobs]
+        if canary is not None:
+            self.functions.append(canary_function(self.client, canary))
 
     @property
     def ids(self) -> list[str]:

@@ -64,7 +64,7 @@ class Run:
         timeout = spec.job_timeout
         return cls(
             job_id=_job_id(ctx, told),
-            data=_data(ctx),
+            data=_data(ctx, told),
             attempt=ctx.attempt + 1,
             attempts=min(int(own_attempts), server_attempts),
             server_attempts=server_attempts,
@@ -116,7 +116,9 @@ def _job_id(ctx: sdk.Context, told: Mapping[str, Any]) -> str:
     return ctx.event.id if has_own else ctx.run_id
 
 
-def _data(ctx: sdk.Context) -> str:
+def _data(ctx: sdk.Context, told: Mapping[str, Any]) -> str:
     if ctx.event.name == _CRON_EVENT:
         return "{}"
+    if isinstance(told.get("exact"), str):
+        return str(told["exact"])
     return json.dumps({name: one for name, one in ctx.event.data.items() if name not in _FOREIGN})

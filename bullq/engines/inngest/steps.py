@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bullq.engines.calls import step_failure
 from bullq.engines.engine import PERMANENT, Branch, Call, Child, Interrupt, Step, Steps
 from bullq.engines.inngest import sdk
-from bullq.engines.inngest.errors import Told, kept, kept_failure, read
+from bullq.engines.inngest.errors import Told, kept, kept_failure, read, read_output
 from bullq.engines.inngest.shared import SIGNAL
 from bullq.errors import StepFailed, StepMisuse, StoreUnavailable
 
@@ -115,7 +115,7 @@ class InngestSteps(Steps):
                 )
         except sdk.StepError as error:
             raise StepFailed(step.id, "JobFailed", error.message, error.stack or "") from None
-        return json.dumps(result)
+        return read_output(result)
 
     async def wait_for(self, step: Step, event: str, timeout_ms: int) -> str | None:
         """Give the payload of the oldest event of that name that no step has taken.

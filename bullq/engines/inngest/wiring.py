@@ -12,6 +12,7 @@ from bullq.engines.inngest.server import InngestServer
 from bullq.engines.inngest.stored import Reach, StoredShared
 
 if TYPE_CHECKING:
+    from bullq.engines.inngest.canary import Answer
     from bullq.engines.inngest.shared import Shared
     from bullq.jobs.job import Job
     from bullq.jobs.registry import JobRegistry
@@ -29,6 +30,7 @@ def functions_of(
     *,
     observer: Observer | None = None,
     threads: int = 20,
+    canary: Answer | None = None,
 ) -> InngestFunctions:
     """Give the functions of the server that *settings* name; *queue_of* gives a live queue."""
     server = InngestServer.from_settings(settings)
@@ -47,4 +49,5 @@ def functions_of(
         observer=observer,
         recurring=jobs.recurring_on == "inngest",
         threads=threads,
+        canary=canary,
     )

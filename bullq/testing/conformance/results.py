@@ -197,6 +197,24 @@ async def numbers_come_back(bench: Bench) -> None:
 
 
 @case("results")
+async def numbers_arrive_exactly(bench: Bench) -> None:
+    """Large integers in payloads, a child's result and the job's own arrive exactly."""
+    large = 2**53 + 1
+
+    @on(name="child")
+    async def child(data: Input) -> list[int]:
+        return [data.n, -data.n]
+
+    @on()
+    async def body(data: Input, ctx: Context) -> list[int]:
+        return [data.n, *await ctx.invoke("child", child, Input(n=data.n + 2))]
+
+    async with bench.session(body, child) as session:
+        made = await (await session.start(body, Input(n=large))).result()
+    expect(made, [large, large + 2, -large - 2])
+
+
+@case("results")
 async def a_payload_that_does_not_fit_is_refused(bench: Bench) -> None:
     """A child's payload that is not of its type raises PayloadError, and nothing is sent."""
     children = []
