@@ -62,7 +62,12 @@ async def admin(own_server: RedisServer) -> AsyncIterator[Any]:
     await store.aclose()
 
 
-async def test_a_server_as_it_should_be_has_nothing_but_oks(own_server: RedisServer) -> None:
+async def test_a_server_as_it_should_be_has_nothing_but_oks(
+    own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As far as the server can do something about it: the machine may be busy.
+    monkeypatch.setattr("bullq.store.checkup._SLOW_MS", 60_000)
+    monkeypatch.setattr("bullq.store.checkup._SLOW_P99_MS", 60_000)
     found = await of_server(own_server.url)
     assert {finding.level for finding in found.values()} == {Level.OK}
     assert found["version"].message.startswith("Valkey 9.")
@@ -165,7 +170,7 @@ async def test_a_user_who_may_not_ask_gets_what_can_be_told(
     await admin.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", "-info")
     found = await of_server(own_server.url.replace("://", "://app:pw@"))
     assert found["info"].level is Level.SKIPPED
-    assert found["latency"].level is Level.OK
+    assert "p99" in found["latency"].message
     await admin.execute_command("ACL", "SETUSER", "app", "+info", "-config")
     await admin.config_set("appendonly", "no")
     found = await of_server(own_server.url.replace("://", "://app:pw@"))
@@ -295,7 +300,7 @@ async def test_limits_and_old_clients_are_told(app: Bullq) -> None:
     queue = app.queue("limited")
     await queue.control.set_concurrency(3)
     await queue.control.set_rate_limit(5, per=60)
-    await queue.control.hold_back(30)
+    await queue.control.hold_back(36_000)
     client = queue.store.client()
     await client.hset(queue.keys.key("meta"), "version", "bullmq:5.81.0")
     await client.rpush(queue.keys.key("paused"), "1", "2")
@@ -303,7 +308,7 @@ async def test_limits_and_old_clients_are_told(app: Bullq) -> None:
     assert "at most 3 jobs at once" in found["jobs"].message
     assert "at most 5 jobs per 1.0 min" in found["jobs"].message
     assert "bullmq:5.81.0" in found["jobs"].message
-    assert "30.0 s" in found["rate-limit"].message
+    assert "10.0 h" in found["rate-limit"].message
     assert found["old-clients"].level is Level.WARNING
     assert "2 jobs in its list 'paused'" in found["old-clients"].message
 

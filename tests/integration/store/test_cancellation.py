@@ -9,6 +9,7 @@ from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection
 
 from bullq.store.cancellation import cancellable
 from bullq.store.connection import Store
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
 
 
@@ -26,7 +27,7 @@ async def test_a_cancellation_gets_through_at_every_step(valkey: RedisServer, st
     for _ in range(steps):
         await asyncio.sleep(0)
     task.cancel()
-    done, _ = await asyncio.wait([task], timeout=2)
+    done, _ = await asyncio.wait([task], timeout=DEADLINE)
     try:
         assert done, "the cancellation was swallowed"
         assert task.cancelled()

@@ -19,11 +19,11 @@ from redis import Redis
 from bullq.errors import StoreUnavailable
 from bullq.store import binary, embedded, warden
 from bullq.store.embedded import acquire_embedded, running_embedded
+from tests.support.deadline import DEADLINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 15.0  # seconds; every wait of these tests ends by then
 ROOT = Path(__file__).parents[3]
 
 # A process that waits for a line, acquires a share, tells the server's pid and waits for the end.
@@ -69,7 +69,7 @@ class Holder:
 
     def server_pid(self) -> int:
         assert self.process.stdout
-        readable, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+        readable, _, _ = select.select([self.process.stdout], [], [], DEADLINE)
         assert readable, "the holder got no share in time"
         return int(self.process.stdout.readline())
 
@@ -77,11 +77,11 @@ class Holder:
         assert self.process.stdin
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        self.process.wait(PATIENCE)
+        self.process.wait(DEADLINE)
 
     def close(self) -> None:
         self.process.kill()
-        self.process.wait(PATIENCE)
+        self.process.wait(DEADLINE)
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -97,7 +97,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
     with contextlib.suppress(OSError, ValueError, KeyError):
         if (info := running_embedded(folder)) is not None:
             watch = os.pidfd_open(info.pid)
-            if not select.select([watch], [], [], PATIENCE)[0]:
+            if not select.select([watch], [], [], DEADLINE)[0]:
                 os.kill(warden_of(folder), signal.SIGTERM)
             os.close(watch)
 
@@ -116,7 +116,7 @@ def expect_end_of(pid: int) -> Iterator[None]:
     watch = os.pidfd_open(pid)
     try:
         yield
-        assert select.select([watch], [], [], PATIENCE)[0], f"process {pid} still runs"
+        assert select.select([watch], [], [], DEADLINE)[0], f"process {pid} still runs"
     finally:
         os.close(watch)
 
@@ -204,7 +204,7 @@ def test_a_forked_child_keeps_the_share(project: Path) -> None:
     try:
         holder.go()
         pid = holder.server_pid()
-        holder.process.wait(PATIENCE)
+        holder.process.wait(DEADLINE)
         assert stays(pid)
         with expect_end_of(pid):
             holder.end()  # closes the pipe that the child reads
@@ -246,7 +246,7 @@ def test_a_server_still_stopping_is_waited_for_until_the_deadline(project: Path)
         pass
     closing = embedded._open_lock(project / ".bullq" / warden.IN_USE)
     try:
-        embedded._lock(closing, fcntl.LOCK_EX, time.monotonic() + PATIENCE, "", project)
+        embedded._lock(closing, fcntl.LOCK_EX, time.monotonic() + DEADLINE, "", project)
         with pytest.raises(StoreUnavailable, match=r"still stopping.*set REDIS_URL"):
             acquire_embedded(project, deadline=0.05)
     finally:

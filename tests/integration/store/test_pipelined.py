@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import shutil
 import signal
 import time
@@ -88,7 +89,7 @@ async def test_it_reconnects_to_a_server_that_is_back(own_server: RedisServer) -
 async def test_no_late_reply_is_taken_for_another_s(
     own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.2)
+    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.5)
     store = Store(own_server.url)
     run = store.pipelined().execute
     assert await run("PING") == "PONG"
@@ -166,14 +167,19 @@ async def test_tls_is_used_and_the_server_s_certificate_checked(tmp_path: Path) 
 async def test_a_reply_that_came_while_the_event_loop_was_blocked_counts(
     valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.2)
+    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.5)
     store = Store(valkey.url)
     connection = store.pipelined()
     await connection.execute("PING")
     asking = asyncio.create_task(connection.execute("PING"))
     await asyncio.sleep(0)  # begins to ask
     await asyncio.sleep(0)  # has written
-    time.sleep(0.4)  # noqa: ASYNC251 - a job that blocks the event loop
+    # A job that blocks the event loop, for longer than a reply may take and until one is there.
+    time.sleep(0.6)  # noqa: ASYNC251 - as it says
+    assert connection._wire is not None
+    assert connection._wire._transport is not None
+    reply = connection._wire._transport.get_extra_info("socket")
+    assert select.select([reply], [], [], DEADLINE)[0]
     assert await asking == "PONG"
     await store.aclose()
 
@@ -193,7 +199,7 @@ async def test_many_callers_of_a_silent_network_all_hear_within_one_time_limit(
 
         began = time.monotonic()
         heard = await asyncio.gather(*[ask() for _ in range(20)], return_exceptions=True)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20 * 0.3 / 2
         assert all(isinstance(one, StoreUnavailable) and not one.in_doubt for one in heard)
         await proxy.set_mode(Mode.PASS)
         await ask()
