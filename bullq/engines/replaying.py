@@ -63,9 +63,10 @@ class ReplayContext(StepContext):
 
     async def _leave(self) -> None:
         """Raise what counts in place of the body's own end, where something does."""
-        if self.misuse is not None:
-            raise AttemptFailed(self.misuse, retriable=False, counted=1)
         replay = self._replay
+        if self.misuse is not None:
+            fields = {} if replay is None else replay.memo.fields(failed_for_good=True)
+            raise AttemptFailed(self.misuse, retriable=False, counted=1, fields=fields)
         if replay is None:
             return
         if replay.memory.lost is not None:
@@ -92,7 +93,7 @@ class ReplayContext(StepContext):
         if isinstance(error, Lost) or not memo.is_used:
             return None
         counted = memo.body_failures + 1
-        permanent = isinstance(error, replay.memory.permanent)
+        permanent = is_one_of(error, replay.memory.permanent)
         retriable = not permanent and counted < self.max_attempts
         fields = memo.fields(failed_body=True, failed_for_good=not retriable)
         return AttemptFailed(error, retriable, counted, fields)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bullq.telemetry.hooks import Observer
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.5, 30.0  # seconds between connections that did not last
+_CANCEL_SECONDS = 5.0  # for a connection that was not left in time
 _LASTED = 60.0  # seconds after which a connection counts as a good one
 
 
@@ -89,6 +90,7 @@ class ConnectWorker:
             stopping.cancel()
             if not held.done():
                 held.cancel()
+                await asyncio.wait([held], timeout=_CANCEL_SECONDS)
         return _reason(held, self._functions.server.api_url)
 
     async def _wait(self, seconds: float) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from bullq import QueueSpec, StoreUnavailable
+from bullq import Context, QueueSpec, StoreUnavailable, job
 from bullq.queues.steplog import MOST_PER_CALL, StepLog
 from bullq.store.steps import FieldTimer, StepRecord
 from tests.conftest import AppFactory
+from tests.support.workers import running_worker
 
 ONE = QueueSpec(name="one")
 
@@ -108,3 +110,41 @@ async def test_a_record_whose_answer_was_lost_is_on_record(
     assert answers == ([[0], [-2]] if park else [[0], [0]])  # parked, it has no lock any more
     assert await client.hget(queue.keys.job("a"), "step:a") == "1"
     assert (await client.zscore(queue.keys.key("delayed"), "a") is not None) == bool(park)
+
+
+class Number(BaseModel):
+    n: int = 0
+
+
+async def test_an_outage_while_a_step_asks_spends_no_attempt(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[Exception] = []
+
+    def failing(name: str, owner: Any, call: Callable[..., Awaitable[Any]]) -> None:
+        async def once_away(*arguments: Any) -> Any:
+            if name not in [error.args[0] for error in failures]:
+                await call(*arguments)
+                failures.append(StoreUnavailable(name, in_doubt=True))
+                raise failures[-1]
+            return await call(*arguments)
+
+        monkeypatch.setattr(owner, name, once_away)
+
+    @job(queue="one", name="child")
+    async def child(data: Number) -> int:
+        return data.n + 1
+
+    @job(queue="one", name="parent", attempts=1)
+    async def parent(data: Number, ctx: Context) -> list[int]:
+        return [await ctx.once("effect", int, 5), await ctx.invoke("child", child, data)]
+
+    app = make_app(parent, child, queues=[ONE])
+    queue = app.queue("one")
+    receipt = await parent.dispatch(Number(n=1))
+    failing("get", queue.store.client(), queue.store.client().get)
+    failing("child_state", queue.steps.scripts, queue.steps.scripts.child_state)
+    failing("add", queue, queue.add)
+    async with running_worker(app, "one"):
+        assert await receipt.result(timeout=30) == [5, 2]
+    assert [error.args[0] for error in failures] == ["get", "child_state", "add"]
