@@ -270,23 +270,27 @@ async def _paced(job: Job[Order, Any], callers: int, gap: float, count: int) -> 
 async def measure(bench: Bench, names: Sequence[str]) -> list[str]:
     """Measure lines of the table, and give them."""
     rows: list[str] = []
+
+    def tell(row: str) -> None:
+        rows.append(row)
+        _say(row)
+
     for name in names:
         if name in LINES:
             line = LINES[name]
             taken = await line.measure(bench)
             figures = f"{taken.at(50):.1f} / {taken.at(99):.1f} ms"
-            rows.append(taken.row(line.title, figures, line.bar))
+            tell(taken.row(line.title, figures, line.bar))
         elif name == "crowd":
             rates, taken = await crowd(bench)
             median = statistics.median(rates)
             figure = f"{median:,.0f}/s ± {(max(rates) - min(rates)) / 2 / median:.0%}"
-            rows.append(taken.row(f"{CALLERS} at once", figure, "5,000/s"))
+            tell(taken.row(f"{CALLERS} at once", figure, "5,000/s"))
         else:
             for callers, gap in _CROWDS:
                 us = await cost(bench, callers, gap)
                 who = "one every 5 ms" if callers == 1 else f"{callers} at once"
-                rows.append(f"| Redis, to confirm: {who} | {us:.1f} µs a job | 10 µs | | |")
-        _say(rows[-1])
+                tell(f"| Redis, to confirm: {who} | {us:.1f} µs a job | 10 µs | | |")
     return rows
 
 

@@ -19,17 +19,17 @@
     KEYS[12] base: what every key of the queue begins with, the final ':' included
 
     ARGV[1]  as of lua/addJobs
-    ARGV[2]  msgpack map:
-               ids         of the jobs
-               delayed     places (from 1) of those that begin later, or absent
-               dispatcher  whom to tell when the jobs begin; only its own jobs are its own
-               timeout     ms from now, or from when a job is due, within which it has to begin
-               pickup      'alive' | 'started': whether live workers excuse it
-               epoch       the queue's epoch as the dispatcher knows it, or absent
-               fresh       the epoch to set where the queue has none
-               seen        list of ids whose fate the dispatcher knows for good, or absent
-               keep        ms after which nobody asks any more what became of a job, or absent:
-                           what is older is not looked for
+    ARGV[2]  dispatcher: whom to tell when the jobs begin; only its own jobs are its own
+    ARGV[3]  ms from now, or from when a job is due, within which it has to begin
+    ARGV[4]  'alive' | 'started': whether live workers excuse it
+    ARGV[5]  the queue's epoch as the dispatcher knows it, or empty
+    ARGV[6]  the epoch to set where the queue has none
+    ARGV[7]  what is rare, a msgpack map, or empty:
+               ids      of all jobs, where one of them takes the official way, else absent
+               delayed  places (from 1) of those that begin later, or absent
+               seen     list of ids whose fate the dispatcher knows for good, or absent
+               keep     ms after which nobody asks any more what became of a job, or absent: what
+                        is older is not looked for
 
   Returns {epoch, false} where data was lost since the dispatcher learnt its epoch: nothing was
   added. Else {epoch, a flat list of place (from 1), word and detail for those jobs alone that were
@@ -40,36 +40,65 @@
     refused  the detail is a negative number, or an error's text after '!'
 ]]
 local DELAYED, BASE = KEYS[6], KEYS[12]
-local terms = cmsgpack.unpack(ARGV[2])
+local DISPATCHER, TIMEOUT, PICKUP, EXPECTED, FRESH = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local rare = ARGV[7] == "" and {} or cmsgpack.unpack(ARGV[7])
 
 --- @include standing
 
 local epoch = redis.call("GET", EPOCH)
 if not epoch then
-  epoch = terms.fresh
+  epoch = FRESH
   redis.call("SET", EPOCH, epoch)
 end
-if terms.epoch and terms.epoch ~= epoch then
+if EXPECTED ~= "" and EXPECTED ~= epoch then
   return {epoch, false}
 end
-if terms.seen then
-  redis.call("ZREM", PICKUPS, unpack(terms.seen))
+if rare.seen then
+  redis.call("ZREM", PICKUPS, unpack(rare.seen))
 end
 
 --- @script addJobs-12
 
+local FIELDS = {"bullq:dispatcher", DISPATCHER, "bullq:timeout", TIMEOUT, "bullq:pickup", PICKUP}
 local now = milliseconds()
-local ids, at = terms.ids, whole(now + terms.timeout)
+local given, at = cmsgpack.unpack(ARGV[1]), whole(now + TIMEOUT)
+
+local function idsOf(runs)
+  local ids = {}
+  for _, run in ipairs(runs) do
+    for place = 1, #run[2], 2 do
+      ids[#ids + 1] = run[2][place]
+    end
+  end
+  return ids
+end
+
+local ids = rare.ids or idsOf(given[3])
 local keys, pickups, words = {}, {}, {}
 for place, id in ipairs(ids) do
   keys[place] = BASE .. id
   pickups[2 * place - 1], pickups[2 * place] = at, id
 end
 
+-- The places of those whose fields BullMQ's own scripts do not write.
+local function placesOfOfficial(runs)
+  local places, place = {}, 0
+  for _, run in ipairs(runs) do
+    local plain = type(run[1]) == "number"
+    place = place + (plain and #run[2] / 2 or 1)
+    if not plain then
+      places[place] = true
+    end
+  end
+  return places
+end
+
+local official = rare.ids and placesOfOfficial(given[3]) or {}
+
 -- Where no sweeper runs, overdue jobs stay on the index until they are as old.
-if terms.keep then
-  forget(now - terms.keep)
-  redis.call("ZREMRANGEBYSCORE", PICKUPS, "(0", "(" .. whole(now - terms.keep))
+if rare.keep then
+  forget(now - rare.keep)
+  redis.call("ZREMRANGEBYSCORE", PICKUPS, "(0", "(" .. whole(now - rare.keep))
 end
 
 local function areNew()
@@ -91,7 +120,7 @@ local function known(place, id)
   local job = redis.call("HMGET", keys[place], "name", "bullq:dispatcher", "bullq:routed")
   if job[3] or redis.call("ZSCORE", ROUTED, id) then
     return {"routed", id}
-  elseif job[1] and job[2] ~= terms.dispatcher then
+  elseif job[1] and job[2] ~= DISPATCHER then
     return {"taken", id}
   elseif job[1] or redis.call("ZSCORE", PICKUPS, id) then
     return {"again", id}
@@ -111,7 +140,7 @@ local function lookAtEach()
 end
 
 -- Leaves out the jobs of which something is known, and gives the places of the others.
-local function withoutKnown(given)
+local function withoutKnown()
   local kept, runs, place = {}, {}, 0
   for _, run in ipairs(given[3]) do
     local jobs = {}
@@ -132,7 +161,7 @@ local function withoutKnown(given)
 end
 
 -- Jobs that are not added must leave no pickup behind: it would say that they were.
-local function add(argument)
+local function add(noneTaken)
   if #pickups == 0 then
     return {}
   end
@@ -140,7 +169,7 @@ local function add(argument)
   local ok, answers = pcall(addJobs,
     {KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], DELAYED, KEYS[7], KEYS[8], KEYS[9], KEYS[10],
       KEYS[11], BASE},
-    {argument})
+    {given, FIELDS, noneTaken})
   if not ok then
     for place = 2, #pickups, 2 do
       redis.call("ZREM", PICKUPS, pickups[place])
@@ -153,12 +182,11 @@ end
 -- The usual call has new ids alone.
 local answers, kept
 if areNew() then
-  answers = add(ARGV[1])
+  answers = add(true)
 else
   lookAtEach()
-  local given = cmsgpack.unpack(ARGV[1])
-  kept = withoutKnown(given)
-  answers = add(cmsgpack.pack(given))
+  kept = withoutKnown()
+  answers = add(false)
 end
 
 for index = 1, #answers, 2 do
@@ -179,15 +207,14 @@ for place, id in ipairs(ids) do
   if word then
     local length = #told
     told[length + 1], told[length + 2], told[length + 3] = place, word[1], word[2]
-  else
-    redis.call("HSET", keys[place], "bullq:dispatcher", terms.dispatcher,
-      "bullq:timeout", terms.timeout, "bullq:pickup", terms.pickup)
+  elseif official[place] then
+    redis.call("HSET", keys[place], unpack(FIELDS))
   end
 end
-for _, place in ipairs(terms.delayed or {}) do
+for _, place in ipairs(rare.delayed or {}) do
   local score = not words[place] and redis.call("ZSCORE", DELAYED, ids[place])
   if score then
-    redis.call("ZADD", PICKUPS, whole(math.floor(score / 4096) + terms.timeout), ids[place])
+    redis.call("ZADD", PICKUPS, whole(math.floor(score / 4096) + TIMEOUT), ids[place])
   end
 end
 return {epoch, told}

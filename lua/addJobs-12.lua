@@ -30,6 +30,9 @@
                       'standard' | 'delayed' | 'prioritized', and a list of
                       its arguments (msgpacked, as the official scripts take them), its data, and
                       its options (msgpacked, under their short names)
+             lua/addConfirmed gives it unpacked, and says more:
+    ARGV[2]  flat list of fields for every common job, or absent
+    ARGV[3]  true where it has seen that no id is taken, or absent
 
   Returns a flat list of places (from 1) and answers, of those jobs alone whose answer is not
   their id: another job's id with deduplication, a negative number when refused, or an error's
@@ -38,7 +41,8 @@
 local WAIT, PAUSED, META, ID, COMPLETED, DELAYED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ACTIVE, EVENTS, MARKER, PRIORITIZED, PC, BASE = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 
-local given = cmsgpack.unpack(ARGV[1])
+local given = type(ARGV[1]) == "table" and ARGV[1] or cmsgpack.unpack(ARGV[1])
+local MORE, NONE_TAKEN = ARGV[2], ARGV[3]
 local NOW, kinds, runs = given[1], given[2], given[3]
 
 local answers = {}

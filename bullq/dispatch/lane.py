@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _MOST_ADDED = 150  # in one call: Redis is held for 2 to 3 ms
 _MOST_SETTLED = 100
 _MOST_LOOKED_AT = 200
-_MOST_SEEN = 500
+_FEWEST_SEEN, _MOST_SEEN = 20, 500  # ids to be forgotten in one call: few would cost as much
 _COUNT_LASTS = 1.0  # seconds for which a count of live workers is believed
 _NONE_LASTS = 0.05  # the same of a count of none, on which jobs leave BullMQ
 
@@ -158,7 +158,8 @@ class Lane:
         self, jobs: Sequence[NewJob], confirmation: Confirmation, since: str | None
     ) -> list[Admitted | Exception]:
         epoch = self.epoch if since is None else since
-        seen = [self._seen.popleft() for _ in range(min(len(self._seen), _MOST_SEEN))]
+        count = min(len(self._seen), _MOST_SEEN)
+        seen = [self._seen.popleft() for _ in range(count)] if count >= _FEWEST_SEEN else []
         try:
             with self._store.errors():
                 done = await self._arbiter.add_confirmed(

@@ -110,7 +110,7 @@ class Arbiter:
         self._tidied = 0.0
         self._adds = AddScript(connection, keys)
         names = [keys.key(name) for name in ADD_KEYS]
-        self._add = connection.register_script(script("addConfirmed-12")).on(names, arguments=2)
+        self._add = connection.register_script(script("addConfirmed-12")).on(names, arguments=7)
         self._settle = connection.register_script(script("settle-1")).on([keys.base], arguments=2)
         self._look = connection.register_script(script("look-1")).on([keys.base], arguments=1)
         self._sweep = connection.register_script(script("sweep-1")).on([keys.base], arguments=1)
@@ -205,25 +205,31 @@ class Arbiter:
         confirmation: Confirmation,
         epoch: str | None,
         seen: Sequence[str],
-    ) -> tuple[bytes, bytes]:
-        terms: dict[str, Any] = {
-            "ids": [job.id for job in jobs],
-            "dispatcher": confirmation.dispatcher,
-            "timeout": confirmation.timeout_ms,
-            "pickup": confirmation.pickup.value,
-            "fresh": secrets.token_hex(8),
-        }
-        if epoch is not None:
-            terms["epoch"] = epoch
+    ) -> list[bytes]:
+        return [
+            self._adds.argument(jobs),
+            confirmation.dispatcher.encode(),
+            b"%d" % confirmation.timeout_ms,
+            confirmation.pickup.value.encode(),
+            (epoch or "").encode(),
+            secrets.token_hex(8).encode(),
+            self._rare_terms(jobs, seen),
+        ]
+
+    def _rare_terms(self, jobs: Sequence[NewJob], seen: Sequence[str]) -> bytes:
+        rare: dict[str, Any] = {}
+        kinds = {job.kind for job in jobs}
+        if not (self._adds.plain and all(kind.is_common for kind in kinds)):
+            rare["ids"] = [job.id for job in jobs]
+        if any(kind.options.get("delay") for kind in kinds):
+            delayed = [place for place, job in enumerate(jobs, 1) if job.options.get("delay")]
+            rare["delayed"] = delayed
+        if seen:
+            rare["seen"] = list(seen)
         if time.monotonic() - self._tidied > _TIDY_EVERY:
             self._tidied = time.monotonic()
-            terms["keep"] = _KEEP_MS
-        if seen:
-            terms["seen"] = list(seen)
-        delayed = [place for place, job in enumerate(jobs, 1) if job.options.get("delay")]
-        if delayed:
-            terms["delayed"] = delayed
-        return self._adds.argument(jobs), _packed(terms)
+            rare["keep"] = _KEEP_MS
+        return _packed(rare) if rare else b""
 
 
 async def live_workers(store: Store, keys: QueueKeys) -> int:

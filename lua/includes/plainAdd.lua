@@ -1,9 +1,10 @@
 --[[
   Add common jobs: ones with an id of their own and without parent, deduplication or priority.
-  Leaves what addStandardJob and addDelayedJob leave, job by job; what all jobs of a call have in
-  common is read and written once.
+  Leaves what addStandardJob and addDelayedJob leave, job by job, and the fields of the flat list
+  MORE where there is one; what all jobs of a call have in common is read and written once.
 
-    plainBegin(runs) sees which ids are taken, and counts the jobs.
+    plainBegin(runs) sees which ids are taken, unless NONE_TAKEN says that none is, and counts the
+    jobs.
     plainAdd(kind, jobs, first) adds jobs, a flat list of ids and data; *first* is the place of
     the first one in the call.
     plainPush() puts what was added into the list of waiting jobs, and tells workers: to be called
@@ -18,6 +19,13 @@ local front, back, delayed = {}, {}, false
 
 local function plainBegin(runs)
   local keys = {}
+  if NONE_TAKEN then
+    local count = 0
+    for _, run in ipairs(runs) do
+      count = count + (type(run[1]) == "number" and #run[2] / 2 or 0)
+    end
+    return count
+  end
   for _, run in ipairs(runs) do
     if type(run[1]) == "number" then
       for place = 1, #run[2], 2 do
@@ -51,9 +59,15 @@ local function tellTaken(jobKey, id)
 end
 
 local function store(kind, jobKey, id, data)
-  redis.call("HSET", jobKey, "name", kind[NAME], "data", data,
-    "opts", kind[BEFORE_ID] .. cjson.encode(id) .. kind[AFTER_ID],
-    "timestamp", kind[TIMESTAMP] or NOW, "delay", kind[DELAY] or "0", "priority", "0")
+  local options = kind[BEFORE_ID] .. cjson.encode(id) .. kind[AFTER_ID]
+  local timestamp, wait = kind[TIMESTAMP] or NOW, kind[DELAY] or "0"
+  if MORE then
+    redis.call("HSET", jobKey, "name", kind[NAME], "data", data, "opts", options,
+      "timestamp", timestamp, "delay", wait, "priority", "0", unpack(MORE))
+  else
+    redis.call("HSET", jobKey, "name", kind[NAME], "data", data, "opts", options,
+      "timestamp", timestamp, "delay", wait, "priority", "0")
+  end
   redis.call("XADD", EVENTS, "*", "event", "added", "jobId", id, "name", kind[NAME])
 end
 

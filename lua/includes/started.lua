@@ -10,8 +10,13 @@
 local startedIds, startedOf = {}, {}
 
 local function hasStarted(dispatcher, id)
+  local ids = startedOf[dispatcher]
+  if not ids then
+    ids = {}
+    startedOf[dispatcher] = ids
+  end
   startedIds[#startedIds + 1] = id
-  startedOf[dispatcher] = (startedOf[dispatcher] or "") .. "\0" .. id
+  ids[#ids + 1] = id
 end
 
 local function waitsFor(fields)
@@ -38,6 +43,7 @@ local function tellStarted()
   redis.pcall("ZADD", BASE .. "bullq:pickups", "XX", unpack(scores))
   local prefix, queue = string.match(BASE, "^(.*):([^:]*):$")
   for dispatcher, ids in pairs(startedOf) do
-    redis.pcall("PUBLISH", prefix .. ":bullq:started:" .. dispatcher, queue .. ids)
+    redis.pcall("PUBLISH", prefix .. ":bullq:started:" .. dispatcher,
+      queue .. "\0" .. table.concat(ids, "\0"))
   end
 end

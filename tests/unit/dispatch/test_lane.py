@@ -92,10 +92,14 @@ async def test_nobody_fails_for_a_job_that_cannot_be_sent() -> None:
 async def test_ids_that_were_not_forgotten_are_sent_along_once_more() -> None:
     arbiter = Arbiter(gone_for=2_000)
     lane = a_lane(arbiter)
-    for name in "xyz":
+    lane.decided("too few")
+    await lane.add(_job("first"), 1_000, Pickup.ALIVE)
+    assert not arbiter.seen
+    seen = ["too few", *map(str, range(19))]
+    for name in seen[1:]:
         lane.decided(name)
     with pytest.raises(StoreUnavailable):
         await lane.add(_job("a"), 2_000, Pickup.ALIVE)
     await lane.add(_job("b"), 1_000, Pickup.ALIVE)
-    assert arbiter.seen == [*"xyz", *"xyz"]
+    assert arbiter.seen == seen + seen
     await lane.aclose()
