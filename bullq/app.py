@@ -36,6 +36,7 @@ from bullq.worker.sweeper import Delivery, Sweeper, sweeping
 from bullq.worker.worker import Worker
 
 if TYPE_CHECKING:
+    from bullq.dispatch.canary import Canaries
     from bullq.dispatch.handoffs import Handoffs
     from bullq.dispatch.reconcile import Reconciliation
     from bullq.engines.inngest.events import EventSender
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from bullq.telemetry.otel import OpenTelemetry
 
 _FLUSH_MS = 1_500  # for spans and metrics, at the end
+
+_CANARY_MS = 30_000  # between canaries that are asked for without an interval
 
 DEFAULT_PACKAGE = "jobs"
 """The package of jobs that is looked for in the current folder where no setting names one."""
@@ -200,6 +203,10 @@ class Bullq:
             options.setdefault("new_execution", traced(self.telemetry))
         if self._can_fall_back:
             options.setdefault("deliver", self._deliver)
+        if self.settings.canary is not None:
+            from bullq.worker.canary import CanaryTaker  # noqa: PLC0415 - off by default
+
+            options.setdefault("beside", [CanaryTaker(self.queue(queue), observer).run])
         return Worker(
             self.queue(queue),
             self.jobs,
@@ -228,6 +235,7 @@ class Bullq:
             self.queue,
             observer=observer,
             threads=threads,
+            canary=self._canary_answered if self.canaries is not None else None,
         )
 
     @cached_property
@@ -269,6 +277,45 @@ class Bullq:
         finally:
             task.cancel()
             await asyncio.wait([task])
+
+    @cached_property
+    def canaries(self) -> Canaries | None:
+        """What sends canaries, as BULLQ_CANARY says, or None."""
+        return self.canaries_of(self.own_queues) if self.settings.canary is not None else None
+
+    def canaries_of(self, queues: Iterable[str]) -> Canaries:
+        """Make what sends canaries of *queues*."""
+        from bullq.dispatch.canary import Canaries  # noqa: PLC0415 - off by default
+
+        names = list(queues)
+        return Canaries(
+            lambda: [self.queue(name) for name in names],
+            self.inngest_events if self._can_fall_back else None,
+            (self.settings.canary or _CANARY_MS) / 1000,
+        )
+
+    @contextlib.asynccontextmanager
+    async def watching(
+        self, observer: Observer, queues: Iterable[str] | None = None
+    ) -> AsyncIterator[None]:
+        """Send canaries, where the settings say so, until the end of the block.
+
+        *queues* are those that a worker works on; None: all that are ours.
+        """
+        if self.canaries is None or self.settings.redis_url is None:
+            yield
+            return
+        canaries = self.canaries if queues is None else self.canaries_of(queues)
+        task = asyncio.create_task(canaries.run(observer), name="bullq canaries")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _canary_answered(self, queue: str, canary_id: str) -> None:
+        if self.canaries is not None:
+            await self.canaries.answer(self.queue(queue), canary_id)
 
     @contextlib.asynccontextmanager
     async def sweeping(self, observer: Observer) -> AsyncIterator[None]:

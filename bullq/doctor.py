@@ -7,17 +7,20 @@ from dataclasses import dataclass, field
 from importlib import metadata
 
 from bullq.app import Bullq, load_app
+from bullq.clock import format_ms
 from bullq.errors import BullqError, JobDefinitionError, SettingsError, StoreUnavailable
 from bullq.queues.checkup import examine_queue
 from bullq.settings import Settings, load_settings
 from bullq.store.checkup import examine_server
 from bullq.store.lua import is_proven
 from bullq.telemetry.findings import Finding, Level
+from bullq.telemetry.hooks import Observer
 from bullq.worker.checkup import examine_machine
 
 _PACKAGES = ("bullq", "bullmq", "redis", "hiredis")
 _PROVEN = ("exchange-12", "addJobs-12")
 """The scripts that have shorter ways than BullMQ's own."""
+_ENGINES = {"bullmq": "BullMQ", "inngest": "Inngest"}
 _MEND = "No worker starts before this is mended."
 
 
@@ -122,8 +125,31 @@ async def _redis(diagnosis: Diagnosis, app: Bullq, *, with_jobs: bool) -> None:
     else:
         for name in app.queues.names:
             await _queue(diagnosis, app, name, with_jobs=with_jobs)
+        await _canaries(diagnosis, app)
     finally:
         await app.aclose()
+
+
+async def _canaries(diagnosis: Diagnosis, app: Bullq) -> None:
+    """Send a canary per queue and engine, where the settings have them sent."""
+    if app.canaries is None:
+        return
+    for event in await app.canaries.send(Observer()):
+        subject, engine = f"queue {event.queue}", _ENGINES[event.engine]
+        if event.came is None:
+            told = f"no canary was sent by {engine}: {event.reason}"
+            diagnosis.add(subject, f"canary-{event.engine}", Level.SKIPPED, told)
+        elif event.came:
+            told = f"a canary came back by {engine} within {format_ms(event.took_ms)}"
+            diagnosis.add(subject, f"canary-{event.engine}", Level.OK, told)
+        else:
+            diagnosis.add(
+                subject,
+                f"canary-{event.engine}",
+                Level.PROBLEM,
+                f"a canary by {engine} did not come back: {event.reason}",
+                "What is dispatched there would wait, too: look at who is to run it.",
+            )
 
 
 async def _queue(diagnosis: Diagnosis, app: Bullq, name: str, *, with_jobs: bool) -> None:

@@ -43,6 +43,7 @@ _VARIABLES = {
     "pickup_timeout": "BULLQ_PICKUP_TIMEOUT",
     "fallback_rate": "BULLQ_FALLBACK_RATE",
     "outbox": "BULLQ_OUTBOX",
+    "canary": "BULLQ_CANARY",
     "otel": "BULLQ_OTEL",
     "dashboard_token": "BULLQ_DASHBOARD_TOKEN",
     "recurring_on": "BULLQ_RECURRING_ON",
@@ -169,6 +170,7 @@ class Settings(BaseSettings):
     pickup_timeout: Milliseconds = Field(1, alias="BULLQ_PICKUP_TIMEOUT", ge=10)
     fallback_rate: int = Field(500, alias="BULLQ_FALLBACK_RATE", ge=1)
     outbox: Path | None = Field(None, alias="BULLQ_OUTBOX")
+    canary: Milliseconds | None = Field(None, alias="BULLQ_CANARY", ge=1_000)
     otel: bool = Field(default=False, alias="BULLQ_OTEL")
     dashboard_token: SecretStr | None = Field(None, alias="BULLQ_DASHBOARD_TOKEN", min_length=16)
     recurring_on: Literal["bullmq", "inngest"] = Field("bullmq", alias="BULLQ_RECURRING_ON")

@@ -43,6 +43,20 @@ class DispatchEvent(NamedTuple):
     pickup_ms: float | None = None
 
 
+class CanaryEvent(NamedTuple):
+    """What became of a canary, a synthetic job of a queue on one engine.
+
+    *came*: whether it came back, None where that could not be told; *reason* why not. *took_ms* is
+    from its sending on.
+    """
+
+    queue: str
+    engine: str
+    came: bool | None
+    took_ms: float
+    reason: str
+
+
 class Observer:
     """Hears what a worker does; override what is of interest. Calls come on the event loop."""
 
@@ -96,6 +110,9 @@ class Observer:
 
     def outbox_changed(self, count: int, oldest_ms: int) -> None:
         """Say how many jobs the outbox keeps, and since when the oldest of them."""
+
+    def canary_came(self, canary: CanaryEvent) -> None:
+        """Say that a canary has come back, or why it has not."""
 
     def redis_lost(self, queue: str, reason: str) -> None:
         """Say that Redis does not serve a worker any more; it goes on trying."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, TextIO
 import structlog
 
 from bullq.clock import format_ms
-from bullq.telemetry.hooks import DispatchEvent, JobEvent, Observer
+from bullq.telemetry.hooks import CanaryEvent, DispatchEvent, JobEvent, Observer
 
 
 class LoggingObserver(Observer):
@@ -122,6 +122,14 @@ class LoggingObserver(Observer):
     def outbox_changed(self, count: int, oldest_ms: int) -> None:
         """Log what the outbox keeps."""
         self._log.warning("outbox", jobs=count, oldest=format_ms(oldest_ms))
+
+    def canary_came(self, canary: CanaryEvent) -> None:
+        """Log a canary that did not come back; others at debug level."""
+        facts = {"queue": canary.queue, "engine": canary.engine, "took": format_ms(canary.took_ms)}
+        if canary.came is False:
+            self._log.error("canary died", **facts, reason=canary.reason)
+        else:
+            self._log.debug("canary" if canary.came else "canary not sent", **facts)
 
     def redis_lost(self, queue: str, reason: str) -> None:
         """Log that Redis does not serve."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from bullq.telemetry.hooks import DispatchEvent, JobEvent, Observer
+from bullq.telemetry.hooks import CanaryEvent, DispatchEvent, JobEvent, Observer
 
 try:
     from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -73,6 +73,11 @@ class PrometheusObserver(Observer):
         self._breakers = gauge("bullq_breaker_open", spared, "engine")
         self._kept = gauge("bullq_outbox_jobs", "Jobs in the outbox.")
         self._oldest = gauge("bullq_outbox_oldest_seconds", "How long the oldest of them is there.")
+        alive = "1 where the last canary of a queue and engine came back, 0 where it did not."
+        self._canaries = gauge("bullq_canary_up", alive, "queue", "engine")
+        self._canary_took = gauge(
+            "bullq_canary_seconds", "How long the last one took that came back.", "queue", "engine"
+        )
 
     def job_dispatched(self, dispatch: DispatchEvent) -> None:
         """Count a dispatch."""
@@ -91,6 +96,13 @@ class PrometheusObserver(Observer):
         """Say what the outbox keeps."""
         self._kept.set(count)
         self._oldest.set(oldest_ms / 1000)
+
+    def canary_came(self, canary: CanaryEvent) -> None:
+        """Say whether a canary came back; what could not be told leaves things as they were."""
+        if canary.came is not None:
+            self._canaries.labels(canary.queue, canary.engine).set(canary.came)
+        if canary.came:
+            self._canary_took.labels(canary.queue, canary.engine).set(canary.took_ms / 1000)
 
     def worker_started(self, queue: str, worker: str, concurrency: int) -> None:  # noqa: ARG002
         """Show the queue from the start on, with what has not happened yet."""

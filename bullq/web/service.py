@@ -64,7 +64,8 @@ class WebService:
         """Stay registered, deliver the outbox and sweep the queues until the end of the block."""
         self.registration.start()
         try:
-            async with self._app.relaying(), self._app.sweeping(self._observer):
+            app, observer = self._app, self._observer
+            async with app.relaying(), app.sweeping(observer), app.watching(observer):
                 yield
         finally:
             await self.aclose()
@@ -82,4 +83,10 @@ class WebService:
         """Answer whether jobs that are sent to Inngest would run here."""
         found = await self.registration.look()
         told = {"ready": found.ready, "reason": found.reason, "missing": list(found.missing)}
-        return JSONResponse(told, 200 if found.ready else 503)
+        canaries = self._app.canaries
+        dead = [] if canaries is None else [one for one in canaries.dead if one.engine == "inngest"]
+        if dead and found.ready:
+            queues = ", ".join(sorted(one.queue for one in dead))
+            told["ready"] = False
+            told["reason"] = f"The last canary did not come back ({queues}): {dead[0].reason}"
+        return JSONResponse(told, 200 if told["ready"] else 503)

@@ -40,7 +40,7 @@ from bullq.worker.wakeup import LONGEST_BLOCK, Wakeup
 from bullq.worker.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from bullq.clock import Duration
     from bullq.jobs.registry import JobRegistry
@@ -68,6 +68,7 @@ class Worker:
     Boot: schedules, lock renewal, exchange, wake-up, recovery. A job that the exchange claims
     becomes an Execution, and the settlement that this gives goes back through the exchange.
     With *deliver*, which sends events to another engine, the queue's overdue jobs are swept, too.
+    What is *beside* it runs for as long as it does, and never ends by itself.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Worker:
         longest_block: float = LONGEST_BLOCK,
         new_execution: ExecutionFactory = Execution,
         deliver: Deliver | None = None,
+        beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
         observer = Observers([observer])  # what one raises must reach no job and no loop
         self.name = name or default_worker_name()
@@ -120,6 +122,7 @@ class Worker:
             queue, self._scripts, observer, self.health, self._exchange.server_ms
         )
         self._sweeper = Sweeper(queue, deliver, observer) if deliver is not None else None
+        self._beside = beside
         self._wakeup = Wakeup(queue, self._exchange, self.health, self.name, longest_block)
         self._watchdog = Watchdog(
             queue.store, self._exchange, self._wakeup, self.health, to_ms(max_outage)
@@ -192,6 +195,7 @@ class Worker:
         ]
         if self._sweeper is not None:
             actors.append(_actor(self._sweeper.run(), "sweeper"))
+        actors += [_actor(run(), "beside") for run in self._beside]
         ends = [_actor(self._stopping.wait(), "stop")]
         if burst:
             ends.append(_actor(self._drained(), "burst"))

@@ -83,7 +83,7 @@ async def _run(app: Bullq, orders: Orders, observer: Observer, signals: StopSign
         for queue, worker in workers.items()
     ]
     try:
-        async with app.relaying():
+        async with app.relaying(), app.watching(observer, orders.queues):
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             stop()
             await asyncio.wait(tasks)

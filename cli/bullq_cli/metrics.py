@@ -1,8 +1,10 @@
-"""Where Prometheus reads what a worker process counts."""
+"""Where Prometheus reads what a worker process counts, and others whether it is ready."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import json
+import socket
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bullq_cli.exits import CommandError, ExitCode, wrong_input
 
@@ -41,16 +43,52 @@ def endpoint(option: str, text: str | None, processes: int = 1) -> Endpoint | No
 
 
 def serve_metrics(where: Endpoint) -> Observer:
-    """Serve metrics on *where* for as long as this process runs, and give who counts them."""
+    """Serve metrics, and `/ready`, on *where* for as long as this process runs.
+
+    Gives who counts, and knows whether the workers are ready.
+    """
     try:
-        from prometheus_client import start_http_server
+        from prometheus_client import make_wsgi_app
 
         from bullq.telemetry.prometheus import PrometheusObserver
     except ImportError as error:
         raise wrong_input(str(error)) from None
-    observer = PrometheusObserver()
+    from bullq.telemetry.hooks import Observers
+    from bullq.telemetry.readiness import WorkerReadiness
+
+    observer, readiness = PrometheusObserver(), WorkerReadiness()
+    metrics = make_wsgi_app()
+
+    def answer(environ: dict[str, Any], start: Any) -> Any:
+        if environ["PATH_INFO"] != "/ready":
+            return metrics(environ, start)
+        told = readiness.told()
+        start(
+            "200 OK" if told["ready"] else "503 Service Unavailable",
+            [("content-type", "application/json")],
+        )
+        return [json.dumps(told).encode()]
+
+    _serve(answer, where)
+    return Observers([observer, readiness])
+
+
+def _serve(answer: Any, where: Endpoint) -> None:
+    """Serve a WSGI application in a thread, each request in one of its own."""
+    import threading
+    from socketserver import ThreadingMixIn
+    from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+    class Handler(WSGIRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Log no requests: they come all the time."""
+
+    class Server(ThreadingMixIn, WSGIServer):
+        daemon_threads = True
+        address_family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+
     try:
-        start_http_server(where.port, where.host)
+        server = make_server(where.host, where.port, answer, Server, Handler)
     except OSError as error:
         raise CommandError(
             f"Metrics cannot be served at {where}: {error.strerror or error}.\n"
@@ -58,4 +96,4 @@ def serve_metrics(where: Endpoint) -> Observer:
             ExitCode.WRONG_INPUT,
             "cannot-listen",
         ) from None
-    return observer
+    threading.Thread(target=server.serve_forever, name="bullq metrics", daemon=True).start()

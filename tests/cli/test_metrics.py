@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import socket
+import urllib.error
 import urllib.request
 
 import pytest
@@ -41,6 +43,21 @@ def test_a_worker_serves_what_it_counts(project: Project, send: Send) -> None:
     counted = 'bullq_attempts_total{name="hello",outcome="completed",queue="default"} 1.0'
     assert counted in lines
     assert 'bullq_redis_up{queue="default"} 1.0' in lines
+
+
+def ready(port: int) -> tuple[int, dict[str, object]]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=DEADLINE) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_a_worker_tells_whether_it_is_ready(project: Project) -> None:
+    port = free_port()
+    with project.running("worker", "-q", "default", "--metrics", str(port)) as worker:
+        worker.wait_for("worker started")
+        assert ready(port) == (200, {"ready": True, "reason": "", "canaries": {}})
 
 
 def test_each_process_has_a_port_of_its_own(project: Project) -> None:

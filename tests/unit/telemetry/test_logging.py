@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bullq.telemetry.hooks import DispatchEvent, JobEvent, Observer
+from bullq.telemetry.hooks import CanaryEvent, DispatchEvent, JobEvent, Observer
 from bullq.telemetry.logging import LoggingObserver
 
 CALLS = [name for name in vars(Observer) if not name.startswith("_")]
@@ -107,6 +107,11 @@ def line(call: str, *arguments: Any) -> str:
         ),
         ("breaker_changed", ["bullmq", "open"], "~ breaker engine=bullmq state=open"),
         ("outbox_changed", [3, 2_000], "~ outbox jobs=3 oldest=2.0 s"),
+        (
+            "canary_came",
+            [CanaryEvent("default", "inngest", came=False, took_ms=9_000, reason="lost")],
+            "! canary died queue=default engine=inngest took=9.0 s: lost",
+        ),
         ("redis_lost", ["default", "refused"], "! redis lost queue=default: refused"),
         ("redis_back", ["default", 2_000], "~ redis back queue=default after=2.0 s"),
         (
@@ -167,6 +172,8 @@ def test_every_call_of_an_observer_is_told_at_some_level() -> None:
             if one == "job"
             else DispatchEvent("default", "mail", "7", "bullmq", "started", "", 1.0)
             if one == "dispatch"
+            else CanaryEvent("default", "inngest", came=True, took_ms=1.0, reason="")
+            if one == "canary"
             else 1
             if one.endswith("_ms")
             else ["a"]

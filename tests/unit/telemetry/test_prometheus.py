@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bullq.telemetry.hooks import DispatchEvent, JobEvent
+from bullq.telemetry.hooks import CanaryEvent, DispatchEvent, JobEvent
 from bullq.telemetry.prometheus import PrometheusObserver
 
 JOB = {"queue": "default", "name": "mail"}
@@ -116,5 +116,17 @@ def test_dispatches_are_counted_by_engine_and_reason(
     assert registry.get_sample_value("bullq_breaker_open", {"engine": "bullmq"}) == 1
     assert registry.get_sample_value("bullq_outbox_jobs") == 4
     assert registry.get_sample_value("bullq_outbox_oldest_seconds") == 2.5
+    canary = {"queue": "default", "engine": "inngest"}
+    observer.canary_came(
+        CanaryEvent("default", "inngest", came=None, took_ms=9, reason="Redis is away")
+    )
+    assert registry.get_sample_value("bullq_canary_up", canary) is None
+    observer.canary_came(CanaryEvent("default", "inngest", came=True, took_ms=250, reason=""))
+    assert registry.get_sample_value("bullq_canary_up", canary) == 1
+    observer.canary_came(
+        CanaryEvent("default", "inngest", came=False, took_ms=9_000, reason="nobody has run it")
+    )
+    assert registry.get_sample_value("bullq_canary_up", canary) == 0
+    assert registry.get_sample_value("bullq_canary_seconds", canary) == 0.25
     observer.breaker_changed("bullmq", "closed")
     assert registry.get_sample_value("bullq_breaker_open", {"engine": "bullmq"}) == 0
