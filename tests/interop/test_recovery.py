@@ -10,6 +10,7 @@ from tests.interop.bullq_process import SPEC
 from tests.interop.conftest import BOTH_VERSIONS
 from tests.interop.node_side import NodeProcess, NodeSide
 from tests.interop.play import playing
+from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
 from tests.support.workers import running_worker
 
@@ -44,7 +45,7 @@ async def test_node_finishes_the_job_of_a_killed_bullq_worker(
         await node.events_until("default", "active", job_id)
     finally:
         doomed.kill()
-        doomed.wait(10)
+        doomed.wait(DEADLINE)
     await node.work("default", name="heir", **SHORT)
     job = await node.ended("default", job_id)
     assert (job["returnvalue"], job["processedBy"]) == ("taken over", "heir")

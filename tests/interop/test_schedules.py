@@ -27,7 +27,10 @@ async def test_schedules_made_in_node_go_on_in_bullq(node: NodeSide, make_app: A
             if event["event"] == "completed" and event["jobId"].startswith(f"repeat:{scheduler}:")
         ]
         assert len(runs) >= 3
-        assert {later - earlier for earlier, later in itertools.pairwise(runs)} == {1000}
+        gaps = [later - earlier for earlier, later in itertools.pairwise(runs)]
+        # Each run's time is on the grid; a machine that stands still for long leaves some out.
+        assert all(gap % 1000 == 0 for gap in gaps)
+        assert min(gaps) == 1000
         assert await node.queue("default", "removeJobScheduler", scheduler)
     assert await node.queue("default", "getJobSchedulers") == []
 
@@ -44,7 +47,8 @@ async def test_a_recurring_job_declared_in_bullq_goes_on_in_node(
     assert (schedulers[0]["name"], schedulers[0]["every"]) == ("play", 1000)
     assert schedulers[0]["template"]["opts"]["attempts"] == 3
     await node.work("default", name="node-1")
-    await node.events_until("default", "completed", count=4)
+    by_bullq = recorder.counts["job_completed"]
+    await node.events_until("default", "completed", count=by_bullq + 3)
     jobs = await node.queue("default", "getJobs", ["completed"])
     by_node = [job for job in jobs if job["processedBy"] == "node-1"]
     assert len(by_node) >= 3

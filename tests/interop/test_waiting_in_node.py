@@ -19,11 +19,11 @@ async def test_wait_until_finished_gives_the_result_of_a_job_run_by_bullq(
     app = make_app(playing())
     job_id = await node.add("default", {"pause_ms": 50, "result": {"sum": [1, "zwei"]}})
     waiting = asyncio.create_task(
-        node.ask("waitUntilFinished", queue="default", id=job_id, ttl=5000)
+        node.ask("waitUntilFinished", queue="default", id=job_id, ttl=60_000)
     )
     async with running_worker(app, "default"):
         assert await waiting == {"sum": [1, "zwei"]}
-    again = await node.ask("waitUntilFinished", queue="default", id=job_id, ttl=5000)
+    again = await node.ask("waitUntilFinished", queue="default", id=job_id, ttl=60_000)
     assert again == {"sum": [1, "zwei"]}
 
 
@@ -34,7 +34,7 @@ async def test_wait_until_finished_rejects_with_the_reason(
     app = make_app(playing())
     job_id = await node.add("default", {"failures": 2}, attempts=2)
     waiting = asyncio.create_task(
-        node.ask("waitUntilFinished", queue="default", id=job_id, ttl=5000)
+        node.ask("waitUntilFinished", queue="default", id=job_id, ttl=60_000)
     )
     async with running_worker(app, "default"):
         with pytest.raises(NodeError, match=r"^Error: failure 2$"):
@@ -49,7 +49,7 @@ async def test_wait_until_finished_works_for_a_job_dispatched_and_run_by_bullq(
     receipt = await play.dispatch(Play(result="both ends"))
     async with running_worker(app, "default"):
         assert (
-            await node.ask("waitUntilFinished", queue="default", id=receipt.id, ttl=5000)
+            await node.ask("waitUntilFinished", queue="default", id=receipt.id, ttl=60_000)
             == "both ends"
         )
 
