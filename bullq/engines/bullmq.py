@@ -10,10 +10,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from bullq.engines.bullmq_memory import UNRECOVERABLE, BullmqMemory
-from bullq.engines.calls import sendable
 from bullq.engines.memo import Memo
 from bullq.engines.replaying import ReplayContext
 from bullq.errors import StoreUnavailable
+from bullq.jobs.failure import sendable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
-from pathlib import Path
-from types import TracebackType
 from typing import Any, Never, NoReturn, get_args, get_origin, get_type_hints
 
 from bullq.errors import ResultError, StepFailed, StepMisuse
+from bullq.jobs.failure import message_of, trace_of
 from bullq.jobs.payload import Result, describe_type
 
 InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -20,7 +18,6 @@ InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 CALLING_THREAD: ContextVar[InThread | None] = ContextVar("bullq calling thread", default=None)
 """Set where a step was started by the thread of a sync job: its functions are called there."""
 
-_OWN_FOLDER = str(Path(__file__).parents[1])
 _ANYTHING: Result[Any] = Result(Any)
 
 
@@ -95,36 +92,4 @@ def encode(step: str, result: Result[Any], value: Any) -> str:
 
 def step_failure(step: str, error: BaseException) -> StepFailed:
     """Give what a step's last attempt raised as the body is told of it, on every engine."""
-    return StepFailed(step, type(error).__name__, _message(error), _trace(error))
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return sendable(str(error))
-    except Exception:  # noqa: BLE001 - users' errors may fail to describe themselves
-        return "its message cannot be read: its __str__ raises"
-
-
-def _trace(error: BaseException) -> str:
-    try:
-        frames = _users_frames(error.__traceback__)
-        return sendable("".join(traceback.format_exception(type(error), error, frames)))
-    except Exception:  # noqa: BLE001 - it reads users' attributes, and has failures of its own
-        return f"{type(error).__name__}: {_message(error)} (its traceback cannot be read)\n"
-
-
-def _users_frames(trace: TracebackType | None) -> TracebackType | None:
-    """Leave out the frames that lead to the step's function; keep all where none is a user's."""
-    users = trace
-    while users is not None and not _is_users(users.tb_frame.f_code.co_filename):
-        users = users.tb_next
-    return users or trace
-
-
-def _is_users(file: str) -> bool:
-    return not file.startswith(_OWN_FOLDER) and "/asyncio/" not in file
-
-
-def sendable(text: str) -> str:
-    """Escape what UTF-8 cannot hold: halves of characters."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return StepFailed(step, type(error).__name__, message_of(error), trace_of(error))

@@ -12,6 +12,7 @@ from bullq.engines.ending import AttemptFailed, Lost, Parked
 from bullq.engines.engine import PERMANENT
 from bullq.engines.inline_memory import InlineContext
 from bullq.engines.threads import ThreadPool
+from bullq.jobs.failure import is_one_of, reason_of
 from bullq.jobs.retry import wait_after
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class InlineEngine:
         except Lost:
             return
         except BaseException as error:  # noqa: BLE001 - also SystemExit: a job ends no test
-            permanent = isinstance(error, PERMANENT)
+            permanent = is_one_of(error, PERMANENT)
             self._fail(job, error, not permanent, job.attempts_made + 1)
         else:
             job.attempts_made += 1
@@ -122,7 +123,7 @@ class InlineEngine:
         if retriable and counted < job.attempts:
             wait_ms = wait_after(error, job.backoff, counted)
         if wait_ms is None:
-            self.store.end(job, "failed", failure=str(error) or type(error).__name__)
+            self.store.end(job, "failed", failure=reason_of(error))
         else:
             self.store.delay(job, self.store.now_ms + wait_ms)
 

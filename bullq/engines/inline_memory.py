@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from bullq.engines.calls import sendable
 from bullq.engines.memo import PREFIX, Memo
 from bullq.engines.memory import ChildState, Memory
 from bullq.engines.replaying import ReplayContext
+from bullq.jobs.failure import sendable
 from bullq.jobs.retry import wait_after
 
 if TYPE_CHECKING:

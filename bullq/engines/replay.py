@@ -14,6 +14,7 @@ from bullq.engines.memo import Entry, Memo, error_text, result_text
 from bullq.engines.memory import Memory
 from bullq.engines.pause import Pause, StepRetry, Timer
 from bullq.errors import StepFailed, StepMisuse
+from bullq.jobs.failure import is_one_of
 
 _CARRIED = (KeyboardInterrupt, SystemExit, GeneratorExit)
 """What a task must not raise: it would end the event loop, and with it all other jobs."""
@@ -189,7 +190,7 @@ class Replay(Steps):
 
     def _wait_ms(self, error: BaseException, attempts_made: int) -> int | None:
         """Give the ms until a step's next attempt, None where there is none."""
-        if isinstance(error, self.memory.permanent) or attempts_made >= self.memory.attempts:
+        if is_one_of(error, self.memory.permanent) or attempts_made >= self.memory.attempts:
             return None
         return self.memory.wait_ms(error, attempts_made)
 

@@ -12,6 +12,7 @@ from bullq.engines.ending import AttemptFailed, Lost, Parked, left_over_row
 from bullq.engines.memo import Memo
 from bullq.engines.memory import Memory
 from bullq.engines.replay import Replay
+from bullq.jobs.failure import is_one_of
 
 
 class ReplayContext(StepContext):

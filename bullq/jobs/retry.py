@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from bullq.clock import Duration, to_ms
 from bullq.errors import InvalidOptionError, RetryAfter
+from bullq.jobs.failure import causes
 
 MAX_WAIT_MS = 2**40
 """The longest wait, about 34 years: the due time, in units of 1/4096 ms, is a double's score."""
@@ -57,6 +58,11 @@ class Backoff:
         return math.floor(longest * (1 - self.jitter) + chance() * longest * self.jitter)
 
 
+def asked_wait(error: BaseException) -> float | None:
+    """Give the seconds after which the job has asked to be tried again; None where it has not."""
+    return max((one.delay for one in causes(error) if isinstance(one, RetryAfter)), default=None)
+
+
 def wait_after(error: BaseException, stored: Any, attempts_made: int) -> int | None:
     """Give the ms to wait after an attempt, from 1, that *error* has failed.
 
@@ -64,8 +70,9 @@ def wait_after(error: BaseException, stored: Any, attempts_made: int) -> int | N
     that only its producer knows ends the job, since a guessed wait could hammer whatever the
     strategy was to spare.
     """
-    if isinstance(error, RetryAfter):
-        return min(round(error.delay * 1000), MAX_WAIT_MS)
+    asked = asked_wait(error)
+    if asked is not None:
+        return min(round(asked * 1000), MAX_WAIT_MS)
     if not stored:
         return 0
     if isinstance(stored, int | float):

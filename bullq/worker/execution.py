@@ -12,6 +12,7 @@ from bullq.clock import format_ms, to_ms
 from bullq.engines.bullmq import UNRECOVERABLE, BullmqContext
 from bullq.engines.ending import AttemptFailed, Lost, Parked
 from bullq.errors import GiveUp, PayloadError
+from bullq.jobs.failure import is_one_of
 from bullq.protocol.record import CorruptRecord
 from bullq.store.scripts import Return, Settlement
 from bullq.telemetry.hooks import JobEvent
@@ -116,7 +117,7 @@ class Execution:
                 # Cancelling it made it fail, such as in its clean-up: that spends no attempt.
                 settlement = self.returned()
             else:
-                settlement = self.failure(error, retriable=not isinstance(error, UNRECOVERABLE))
+                settlement = self.failure(error, retriable=not is_one_of(error, UNRECOVERABLE))
         if self._context is not None and self._context.has_written:
             # The outcome stands; a worker that stops now must not turn it into another one.
             with contextlib.suppress(TimeoutError, asyncio.CancelledError):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import traceback
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from bullq.jobs.failure import reason_of, trace_of
 from bullq.jobs.retry import wait_after
 from bullq.protocol.record import CorruptRecord, JobRecord
 from bullq.store.scripts import Delay, Finish, Retry, Settlement
 
-_OWN_FOLDER = str(Path(__file__).parents[1])
 _TOLD = "_bullq_trace"
 
 
@@ -33,18 +30,8 @@ class Failure:
 
     @property
     def reason(self) -> str:
-        """The failure as BullMQ's failedReason: the error's message, with its name where needed.
-
-        A KeyError's message is the bare key, and some errors have none.
-        """
-        name = type(self.error).__name__
-        try:
-            message = str(self.error)
-        except Exception:  # noqa: BLE001 - users' errors may fail to describe themselves
-            return f"{name} (whose message cannot be read: its __str__ raises)"
-        if isinstance(self.error, KeyError):
-            return _sendable(f"{name}: {message}")
-        return _sendable(message or name)
+        """The failure as BullMQ's failedReason."""
+        return reason_of(self.error)
 
     @property
     def trace(self) -> str:
@@ -52,32 +39,13 @@ class Failure:
         told = getattr(self.error, _TOLD, None)
         if isinstance(told, str):
             return told
-        try:
-            error = self.error
-            frames = _users_frames(error.__traceback__)
-            trace = "".join(traceback.format_exception(type(error), error, frames))
-        except Exception:  # noqa: BLE001 - it reads users' attributes, and has failures of its own
-            trace = f"{type(self.error).__name__}: {self.reason} (its traceback cannot be read)\n"
-        return _sendable(trace)
+        return trace_of(self.error)
 
 
 def tell_trace(error: Exception, trace: str) -> Exception:
     """Give *error* the trace of the one in another process that it stands for."""
     setattr(error, _TOLD, trace)
     return error
-
-
-def _users_frames(trace: TracebackType | None) -> TracebackType | None:
-    """Leave out the frames of bullq that lead to the job's function; keep all where none is."""
-    users = trace
-    while users is not None and users.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER):
-        users = users.tb_next
-    return users or trace
-
-
-def _sendable(text: str) -> str:
-    """Escape what UTF-8 cannot hold: the halves of characters that odd file names leave in text."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def completed(record: JobRecord, token: str, result: str) -> Finish:

@@ -25,6 +25,7 @@ CALLS_EACH = 1_000
 _FIND_DEADLINE = 60.0  # seconds to start a process and import a job there
 _PING_DEADLINE = 5.0  # seconds for a process without a job to answer
 _KILL_DEADLINE = 2.0  # seconds for the kernel to end a killed process
+_LAST_WORDS = 0.1  # seconds to read what a process has sent before its end
 
 
 class ProcessDied(RuntimeError):  # noqa: N818 - what happened, named as people say it
@@ -91,6 +92,7 @@ class JobProcess:
         self._asked = False
         self._calls = 0
         self._found: set[str] = set()
+        self._watch = asyncio.create_task(self._clear_up(), name="bullq end of a job's process")
 
     @classmethod
     async def start(cls) -> JobProcess:
@@ -153,8 +155,7 @@ class JobProcess:
         """Kill the process and all that it has started."""
         self._writer.close()
         if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._kill_group()
 
     async def end(self) -> None:
         """Kill the process and wait until it has ended."""
@@ -162,6 +163,21 @@ class JobProcess:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_KILL_DEADLINE):
                 await self._process.wait()
+        self._watch.cancel()
+
+    async def _clear_up(self) -> None:
+        """Wait for the end of the process, and see to what its job has forked.
+
+        That would live on, and it holds the channel open, by which the end is seen.
+        """
+        await self._process.wait()
+        self._kill_group()  # at once, while the number is nobody else's
+        await asyncio.sleep(_LAST_WORDS)
+        self._writer.transport.abort()
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     async def _ask(self, frame: dict[str, Any]) -> str:
         self._asked = True

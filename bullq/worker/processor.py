@@ -17,8 +17,10 @@ from queue import SimpleQueue
 from typing import Any
 
 from bullq.engines.bullmq import UNRECOVERABLE
-from bullq.errors import PayloadError, ResultError, RetryAfter
+from bullq.errors import PayloadError, ResultError
 from bullq.jobs.definition import JobDefinition, JobPolicy
+from bullq.jobs.failure import is_one_of
+from bullq.jobs.retry import asked_wait
 from bullq.worker.frames import LENGTH, packed, unpacked
 from bullq.worker.outcome import Failure
 from bullq.worker.rejection import Rejected
@@ -106,12 +108,12 @@ def describe(error: BaseException) -> dict[str, Any]:
     """Give an error as a frame: its kind, as far as it means something to the worker, and words."""
     failure = Failure(error.error if isinstance(error, Rejected) else error)
     frame: dict[str, Any] = {"kind": "error", "reason": failure.reason, "trace": failure.trace}
-    if isinstance(error, RetryAfter):
-        frame |= {"kind": "retry-after", "delay": error.delay}
-    elif isinstance(error, UNRECOVERABLE):
-        frame["kind"] = "give-up"
-    elif isinstance(error, Rejected):
+    if isinstance(error, Rejected):
         frame["kind"] = "rejected"
+    elif is_one_of(error, UNRECOVERABLE):
+        frame["kind"] = "give-up"
+    elif (delay := asked_wait(error)) is not None:
+        frame |= {"kind": "retry-after", "delay": delay}
     return frame
 
 
@@ -130,12 +132,19 @@ def _die_with(worker: int) -> None:
         os._exit(0)
 
 
+def _be_ordinary() -> None:
+    """Have a process that a job forks, such as multiprocessing's, end by the signals it is sent."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def main(channel: str, worker: str) -> None:
     """Serve the worker with the process id *worker* on the file descriptor *channel*."""
     _die_with(int(worker))
     for number in (signal.SIGINT, signal.SIGTERM):
-        # The worker decides when its jobs end. Not SIG_IGN, which a job's own children would get.
+        # The worker decides when its jobs end. Not SIG_IGN, which a job's own programs would get.
         signal.signal(number, lambda *_: None)
+    os.register_at_fork(after_in_child=_be_ordinary)
     Processor(socket.socket(fileno=int(channel))).run()
 
 

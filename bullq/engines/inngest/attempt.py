@@ -18,6 +18,7 @@ from bullq.engines.inngest.guard import Guard
 from bullq.engines.inngest.shared import Ended
 from bullq.engines.inngest.steps import Again, InngestSteps
 from bullq.errors import DispatchInDoubt, RemoteJobError, StoreUnavailable
+from bullq.jobs.failure import is_one_of, reason_of
 from bullq.telemetry.hooks import JobEvent
 
 if TYPE_CHECKING:
@@ -152,17 +153,17 @@ class Attempt:
             ) from None
 
     def _retried(self, error: BaseException, wait_ms: int) -> sdk.RetryAfterError:
-        reason = _reason(error)
+        reason = reason_of(error)
         self._observer.job_retried(self._event(), reason, wait_ms)
         return sdk.RetryAfterError(f"{type(error).__name__}: {reason}", wait_ms, quiet=True)
 
     async def _failed(self, error: BaseException) -> Exception:
         """Give what tells the server that the body has failed, for good or until it asks again."""
-        wait_ms = None if isinstance(error, _FATAL) else self._run.wait_ms(error)
+        wait_ms = None if is_one_of(error, _FATAL) else self._run.wait_ms(error)
         if wait_ms is not None and not isinstance(error, Interrupt):
             return self._retried(error, wait_ms)
         failed = step_failure("", error)
-        reason = _reason(error)
+        reason = reason_of(error)
         await self._recorded(completed=False, value=reason, trace=failed.trace)
         self._observer.job_failed(self._event(), reason)
         return Told(failed.name, reason, failed.trace, retriable=False)
@@ -206,11 +207,3 @@ class Attempt:
             waited_ms=0,
             ran_ms=(loop.time() - self._began) * 1000,
         )
-
-
-def _reason(error: BaseException) -> str:
-    """Give a failure's message as BullMQ's failedReason has it: with its name where needed."""
-    failed = step_failure("", error)
-    if isinstance(error, KeyError):
-        return f"{failed.name}: {failed.message}"
-    return failed.message or failed.name

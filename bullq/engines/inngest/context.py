@@ -6,9 +6,9 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from bullq.engines.calls import sendable
 from bullq.engines.context import StepContext
 from bullq.engines.inngest.shared import Writer
+from bullq.jobs.failure import sendable
 
 if TYPE_CHECKING:
     from bullq.engines.calls import InThread

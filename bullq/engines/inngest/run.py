@@ -11,7 +11,7 @@ from bullq.clock import to_ms
 from bullq.engines.inngest import sdk
 from bullq.engines.inngest.errors import failures_of
 from bullq.engines.inngest.events import ENVELOPE
-from bullq.errors import RetryAfter
+from bullq.jobs.retry import asked_wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,8 +98,9 @@ class Run:
         """Give the ms until the next attempt, None where there is none."""
         if self.attempt >= self.attempts:
             return None
-        if isinstance(error, RetryAfter):
-            return min(round(error.delay * 1000), _LONGEST_WAIT_MS)
+        asked = asked_wait(error)
+        if asked is not None:
+            return min(round(asked * 1000), _LONGEST_WAIT_MS)
         return min(self.backoff.wait_ms(self.attempt), _LONGEST_WAIT_MS)
 
 

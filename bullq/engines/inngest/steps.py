@@ -15,6 +15,7 @@ from bullq.engines.inngest import sdk
 from bullq.engines.inngest.errors import Told, kept, kept_failure, read, read_output
 from bullq.engines.inngest.shared import SIGNAL
 from bullq.errors import StepFailed, StepMisuse, StoreUnavailable
+from bullq.jobs.failure import is_one_of
 
 if TYPE_CHECKING:
     from bullq.engines.inngest.children import Children
@@ -190,7 +191,7 @@ class InngestSteps(Steps):
             raise
         except BaseException as error:  # also SystemExit: a step ends no server
             wait_ms = self._run.wait_ms(error)
-            if wait_ms is not None and not isinstance(error, PERMANENT):
+            if wait_ms is not None and not is_one_of(error, PERMANENT):
                 raise Again(error, wait_ms) from error
             failed = step_failure(step.id, error)
             if self._run.is_last_request:
