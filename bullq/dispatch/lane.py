@@ -111,9 +111,13 @@ class Lane:
         self._in_background(self._tell_sent(job_id))
 
     async def aclose(self) -> None:
-        """Wait for what is still to be told: not longer than an answer may take."""
-        if self._background:
-            await asyncio.wait(self._background, timeout=self._seconds)
+        """Wait for what is still to be told: not longer than an answer may take. End the rest."""
+        under_way = {*self._background, *filter(None, [self._counting])}
+        if under_way:
+            _, late = await asyncio.wait(under_way, timeout=self._seconds)
+            for task in late:
+                task.cancel()  # else it would open a connection that nobody closes
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name=self._name)
