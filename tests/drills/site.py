@@ -64,6 +64,7 @@ class Site:
         values = {
             "REDIS_URL": (link or self.redis).url,
             "BULLQ_PREFIX": self.prefix,
+            "BULLQ_DISPATCH_DEADLINE": "10s",
             "BULLQ_REDIS_TIMEOUT": "150ms",
             "BULLQ_PICKUP_TIMEOUT": "300ms",
             "BULLQ_FALLBACK_RATE": 1_000_000,
