@@ -9,6 +9,15 @@ from typing import NamedTuple
 ROUTED_FIELD = "bullq:routed"
 """The field of a job's hash that says when it went to another engine, ms since the epoch."""
 
+ROUTED_KEY = "bullq:routed"
+"""The queue's sorted set of jobs that went to another engine."""
+
+ARBITRATION_KEYS = (
+    *("bullq:pickups", ROUTED_KEY, "bullq:rerouted", "bullq:parcels"),
+    *("bullq:epoch", "bullq:sweeper"),
+)
+"""Every key of a queue that is the arbiter's (lua/includes/standing.lua says what they hold)."""
+
 
 class Pickup(StrEnum):
     """Whether live workers excuse that a job has not begun in time."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bullq.clock import Duration, to_ms
 from bullq.errors import ActionRefused, InvalidOptionError
+from bullq.protocol.arbitration import ARBITRATION_KEYS, ROUTED_KEY
 from bullq.protocol.states import JobState
 from bullq.queues.rescue import rescue_lost
 from bullq.queues.versions import look_at_clients
@@ -110,8 +111,9 @@ class QueueControl:
     async def obliterate(self, *, force: bool = False) -> None:
         """Remove the queue with all it holds: jobs, schedules, events, settings.
 
-        Raises ActionRefused while jobs are active, unless *force* is given, and leaves the queue
-        as it was.
+        So goes what is known of jobs that left it: those whose event Inngest has not accepted yet
+        will not run. Results of `ctx.once` stay for as long as they are kept. Raises ActionRefused
+        while jobs are active, unless *force* is given, and leaves the queue as it was.
         """
         with self._store.errors():
             active = await self._store.client().llen(self._keys.key("active"))
@@ -129,6 +131,19 @@ class QueueControl:
                 f"The queue {self._keys.queue!r} was resumed, or got active jobs, while it was "
                 "obliterated; what is left of it is paused: try again"
             )
+        with self._store.errors():
+            await self._forget_arbitration()
+
+    async def _forget_arbitration(self) -> None:
+        """Remove the keys that no script of BullMQ knows."""
+        client, keys = self._store.client(), self._keys
+        while ids := await client.zrange(keys.key(ROUTED_KEY), 0, CHUNK - 1):
+            names = [keys.job(job_id) for job_id in ids]
+            await client.unlink(
+                *(f"{name}:signals{end}" for name in names for end in ("", "-taken"))
+            )
+            await client.zrem(keys.key(ROUTED_KEY), *ids)
+        await client.unlink(*(keys.key(name) for name in ARBITRATION_KEYS))
 
     async def retry_all(
         self, state: FinalState = JobState.FAILED, *, until: datetime | None = None

@@ -46,7 +46,8 @@ def run_inngest_worker(  # noqa: PLR0917 - called once
         signals.attach(stop, drain)
         log.note(f"connecting to Inngest at {functions.server.api_url}", jobs=len(functions.ids))
         try:
-            await worker.run()
+            async with app.watching(log):
+                await worker.run()
         finally:
             await functions.aclose()
             await app.aclose()
