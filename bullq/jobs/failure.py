@@ -10,7 +10,6 @@ from types import TracebackType
 
 _OWN_FOLDER = str(Path(__file__).parents[1])
 _MOST_NAMED = 3  # errors of a group, in its message
-_BARE = (KeyError, SystemExit)  # their messages are a key or a number, and mean little alone
 _UNREADABLE = "its message cannot be read: its __str__ raises"
 
 
@@ -41,11 +40,14 @@ def message_of(error: BaseException) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Give BullMQ's failedReason: the error's message, with its name where needed."""
+    """Give BullMQ's failedReason: the error's message, with its name where needed.
+
+    A KeyError's message is the bare key, and some errors have none.
+    """
     name, message = type(error).__name__, message_of(error)
-    if isinstance(error, _BARE) or message is _UNREADABLE:
-        return f"{name}: {message}" if message else name
-    return message or name
+    if message is _UNREADABLE:
+        return f"{name} (whose message cannot be read: its __str__ raises)"
+    return f"{name}: {message}" if isinstance(error, KeyError) else message or name
 
 
 def trace_of(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -45,6 +46,8 @@ def work(data: Work) -> Done:
             raise GiveUp("the till is closed")
         case "sys.exit":
             sys.exit("enough")
+        case "group":
+            raise ExceptionGroup("two tills", [GiveUp("closed"), KeyError("till")])
         case "surrogate":
             raise ValueError("half a character \udc80")
         case "print":
@@ -59,6 +62,25 @@ def die_once(data: Work) -> str:
         data.file.touch()
         os._exit(3)
     return "second attempt"
+
+
+@job(queue="default", executor="process", attempts=1)
+def leave_fork(data: Work) -> None:
+    """End the process while one lives on that it has forked, which has all that is open here."""
+    if os.fork():
+        os._exit(3)
+    note(data)
+    time.sleep(600)
+
+
+@job(queue="default", executor="process", attempts=1)
+def end_fork(data: Work) -> int | None:
+    """End a process by multiprocessing's own way, and tell its exit code."""
+    forked = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    forked.start()
+    forked.terminate()
+    forked.join()
+    return forked.exitcode
 
 
 @job(queue="default", executor="process", attempts=2)

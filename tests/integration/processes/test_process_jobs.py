@@ -15,7 +15,10 @@ from tests.integration.processes.looking import alive, until_gone, until_noted
 from tests.support.deadline import DEADLINE
 from tests.support.workers import running_worker
 
-ALL = (heavy.work, heavy.die_once, heavy.later, heavy.spin, heavy.liar, heavy.double)
+ALL = (
+    *(heavy.work, heavy.die_once, heavy.later, heavy.spin, heavy.liar, heavy.double),
+    *(heavy.leave_fork, heavy.end_fork),
+)
 SHORT = QueueSpec(name="short", drain_timeout=0)
 
 
@@ -51,6 +54,7 @@ async def test_a_big_payload_crosses(make_app: AppFactory, tmp_path: Path) -> No
         ("raise", "KeyError: 'till'"),
         ("give up", "the till is closed"),
         ("sys.exit", "enough"),
+        ("group", "two tills (2 sub-exceptions): GiveUp: closed; KeyError: 'till'"),
         ("surrogate", "half a character \\udc80"),
     ],
 )
@@ -90,6 +94,26 @@ async def test_a_job_is_tried_again_as_its_attempts_allow(
         receipt = await job.dispatch(Work(file=tmp_path / "once"))
         assert await receipt.result(timeout=DEADLINE) == "second attempt"
     assert recorder.counts["job_retried"] == 1
+
+
+async def test_a_process_has_ended_though_what_its_job_has_forked_lives(
+    make_app: AppFactory, tmp_path: Path
+) -> None:
+    app = make_app(*ALL)
+    notes = tmp_path / "pids"
+    async with running_worker(app, "default"):
+        receipt = await heavy.leave_fork.dispatch(Work(file=notes))
+        with pytest.raises(JobFailed, match="ended by itself with exit code 3"):
+            await receipt.result(timeout=DEADLINE)
+        for pid in notes.read_text().split() if notes.exists() else []:
+            await until_gone(int(pid))
+
+
+async def test_what_a_job_forks_ends_by_the_signals_it_is_sent(make_app: AppFactory) -> None:
+    app = make_app(*ALL)
+    async with running_worker(app, "default"):
+        receipt = await heavy.end_fork.dispatch(Work())
+        assert await receipt.result(timeout=DEADLINE) == -signal.SIGTERM
 
 
 async def test_a_result_of_another_type_fails_the_job_unretried(make_app: AppFactory) -> None:

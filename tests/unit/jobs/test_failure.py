@@ -18,7 +18,6 @@ def grouped(*errors: BaseException) -> BaseExceptionGroup[BaseException]:
         (ValueError("no"), "no"),
         (ValueError(), "ValueError"),
         (KeyError("till"), "KeyError: 'till'"),
-        (SystemExit(5), "SystemExit: 5"),
         (SystemExit(), "SystemExit"),
         (grouped(KeyError("till")), "tasks (1 sub-exception): KeyError: 'till'"),
         (

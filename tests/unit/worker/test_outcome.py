@@ -64,11 +64,11 @@ def test_a_job_of_one_attempt_fails_for_good() -> None:
         (ValueError("no money"), "no money"),
         (ValueError(), "ValueError"),
         (KeyError("order"), "KeyError: 'order'"),
-        (KeyError(), "KeyError"),
+        (KeyError(), "KeyError: "),
         (SystemExit(3), "3"),
         (ValueError("line\nbreak"), "line\nbreak"),
         (ValueError("caf\udce9"), "caf\\udce9"),
-        (Unprintable(), "Unprintable: its message cannot be read: its __str__ raises"),
+        (Unprintable(), "Unprintable (whose message cannot be read: its __str__ raises)"),
     ],
 )
 def test_the_reason_is_the_message_or_what_helps_where_there_is_none(
