@@ -7,10 +7,10 @@ from typing import Any
 
 from playwright.async_api import Locator, Page, expect
 
-DEADLINE = 15_000
-"""Milliseconds for what a page shows at once on an idle machine."""
+from tests.support.deadline import DEADLINE
 
-expect.set_options(timeout=DEADLINE)
+_DEADLINE_MS = DEADLINE * 1000
+expect.set_options(timeout=_DEADLINE_MS)
 
 RETRY = "refresh-cw"
 PROMOTE = "corner-up-left"
@@ -29,7 +29,7 @@ class BoardPage:
         self.url = url
         self.troubles: list[str] = []
         """Errors on the console, and requests to anything but the board."""
-        page.set_default_timeout(DEADLINE)
+        page.set_default_timeout(_DEADLINE_MS)
         page.on("console", lambda told: self._hear(told.type, told.text))
         page.on("pageerror", lambda error: self.troubles.append(str(error)))
         page.on("request", lambda request: self._look(request.url))

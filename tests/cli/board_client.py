@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tests.support.commands import Process, Project
-
-PATIENCE = 10.0  # seconds
+from tests.support.deadline import DEADLINE
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class RunningBoard:
 
     def ask(self, path: str = "/", method: str = "GET", **headers: str) -> Answer:
         """Send one request; *headers* are written as in Python, `content_type`."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with contextlib.closing(connection):
             connection.request(method, path, headers=named)

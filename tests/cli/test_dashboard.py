@@ -11,8 +11,9 @@ import pytest
 import redis
 
 from bullq.store.embedded import running_embedded
-from tests.cli.board_client import PATIENCE, running_board
+from tests.cli.board_client import running_board
 from tests.support.commands import Project
+from tests.support.deadline import DEADLINE
 from tests.support.no_silent_skips import BOARD, REDIS_SERVER, need
 from tests.support.servers import RedisServer, debian_redis, free_port, running_server
 
@@ -23,7 +24,7 @@ def _node() -> None:
 
 
 def wait_until_embedded_is_gone(folder: Path) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + DEADLINE
     while running_embedded(folder) is not None:
         assert time.monotonic() < end, "the embedded server goes on"
         time.sleep(0.02)  # a foreign process gives no event to wait for
@@ -115,7 +116,7 @@ def test_it_reaches_redis_by_tls_and_password_as_bullq_does(
         ],
         check=True,
         capture_output=True,
-        timeout=30,
+        timeout=DEADLINE,
     )
     server = ("--tls-port", str(port), "--tls-auth-clients", "no", "--requirepass", "s3cret/#")
     files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key))

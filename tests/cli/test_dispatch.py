@@ -12,15 +12,15 @@ def test_a_job_is_sent_and_its_result_waited_for(project: Project) -> None:
     with project.running("worker", "--queue", "default", "--queue", "data-sync") as worker:
         worker.wait_for("worker started")
 
-        done = project.run("dispatch", "hello", '{"name": "Ada"}', "--wait", "10s")
+        done = project.run("dispatch", "hello", '{"name": "Ada"}', "--wait", "50s")
         assert (done.returncode, done.stdout) == (0, '"Hello, Ada!"\n'), done.stderr
         assert done.stderr.startswith("queued default/hello ")
 
-        answer = project.answer("dispatch", "data-sync/pull-orders", "--wait", "10s")
+        answer = project.answer("dispatch", "data-sync/pull-orders", "--wait", "50s")
         assert answer["state"] == "completed"
         assert answer["result"] == 1
 
-        done = project.run("dispatch", "fail", "--wait", "10s", "--json")
+        done = project.run("dispatch", "fail", "--wait", "50s", "--json")
         assert (done.returncode, done.stdout) == (1, "")
         error = json.loads(done.stderr)["error"]
         assert error["code"] == "job-failed"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import typer.main
-from bullq_cli.app import app
+from bullq_cli.app import app, run
 from bullq_cli.exits import ExitCode
 
 from tests.support.commands import BULLQ, Project
@@ -80,6 +80,19 @@ def test_every_command_has_help_and_stands_in_the_documentation(path: str) -> No
     missing = [option.opts[0] for option in options if option.param_type_name == "option"]
     assert [option for option in missing if not re.search(rf"{option}\b", section)] == []
     assert "--json" in missing
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_help_names_arguments_as_the_documentation_does(
+    path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*path.split()[1:], "--help"]) == 0
+    usage, _, explained = capsys.readouterr().out.partition("\n")
+    arguments = usage.removeprefix(f"Usage: {path} [OPTIONS]").strip()
+    synopsis = DOCUMENT.partition(f"## `{path}`")[2].strip().partition("\n")[0]
+    assert arguments in synopsis
+    for argument in arguments.split():
+        assert f"\n  {argument.strip('[].')}  " in explained
 
 
 @pytest.mark.parametrize("path", ALL)

@@ -68,13 +68,13 @@ def test_dev_runs_a_new_project_and_follows_its_changes(made: Project) -> None:
     with made.running("dev") as dev:
         url = dev.wait_for("Redis: redis://127.0.0.1:").split()[1].rstrip(",")
         dev.wait_for("completed scheduled/tick")
-        done = made.run("dispatch", "hello", '{"name": "Ada"}', "--wait", "10s")
+        done = made.run("dispatch", "hello", '{"name": "Ada"}', "--wait", "50s")
         assert done.stdout == '{"text":"Hello, Ada!"}\n', done.stderr
 
         service.write_text(original.replace('"Hello, ', '"Good day, '))
         dev.wait_for("changed: jobs/default/hello_service.py")
         dev.wait_for("worker started queue=default")
-        done = made.run("dispatch", "hello", "--wait", "10s")
+        done = made.run("dispatch", "hello", "--wait", "50s")
         assert done.stdout == '{"text":"Good day, world!"}\n', done.stderr
 
         service.write_text(original + "\noops(\n")

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+import socketserver
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import Project
 from tests.support.servers import free_port, running_server
+
+
+class WebServer(socketserver.BaseRequestHandler):
+    """Answers as a web server does, whatever it is asked."""
+
+    def handle(self) -> None:
+        self.request.recv(1024)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
 
 WORK = ("worker", "--queue", "default", "--burst")
 
@@ -53,7 +64,24 @@ def test_a_wrong_password(project: Project, tmp_path_factory: pytest.TempPathFac
         assert "wrong-one" not in message
 
 
-@pytest.mark.parametrize("words", [WORK, ("dev",)])
+def test_a_database_that_redis_has_not(project: Project) -> None:
+    url = project.environment["REDIS_URL"]
+    message = told_short(project, *WORK, code=3, REDIS_URL=f"{url}/999")
+    assert "has no database 999 (DB index is out of range)." in message
+    assert "the path in REDIS_URL" in message
+
+
+@pytest.mark.parametrize("words", [WORK, ("queues", "ls"), ("dispatch", "hello")])
+def test_what_answers_is_no_redis(project: Project, words: tuple[str, ...]) -> None:
+    with socketserver.TCPServer(("127.0.0.1", 0), WebServer) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        url = f"redis://127.0.0.1:{web.server_address[1]}"
+        message = told_short(project, *words, code=3, REDIS_URL=url)
+        web.shutdown()
+    assert f"What answers at {url.rpartition('/')[2]} is no Redis" in message
+
+
+@pytest.mark.parametrize("words", [WORK, ("dev",), ("queues", "events", "default")])
 def test_redis_is_not_there(project: Project, words: tuple[str, ...]) -> None:
     port = free_port()
     message = told_short(project, *words, code=3, REDIS_URL=f"redis://127.0.0.1:{port}")
@@ -92,6 +120,13 @@ def test_malformed_json_in_a_file(project: Project) -> None:
     message = told_short(project, "dispatch", "hello", "@order.json", code=2)
     assert "order.json is no JSON" in message
     assert "(line 3, column 1)" in message
+
+
+def test_a_payload_that_is_empty(project: Project) -> None:
+    project.write("order.json", "\n")
+    message = told_short(project, "dispatch", "hello", "@order.json", code=2)
+    assert "order.json is empty, and no JSON." in message
+    assert "send {}" in message
 
 
 def test_a_payload_file_that_is_not_there(project: Project) -> None:

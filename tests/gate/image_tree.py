@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.gate.dockerfile import Instruction
 
 STEP_TIMEOUT = 300.0  # seconds for one RUN: the longest installs every dependency
-PROBE_TIMEOUT = 20.0  # seconds
+PROBE_TIMEOUT = 60.0  # seconds
 PROBE = "import ensurepip, ssl, sys; print(sys.base_prefix, *sys.version_info[:3])"
 IMAGE_PATH = re.compile(r"(?<![\w./])/(?=(?:opt|app|build)\b)")
 UNWANTED = shutil.ignore_patterns("__pycache__", "node_modules", ".bullq")

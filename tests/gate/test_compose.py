@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.gate.dockerfile import ROOT, read_stages
+from tests.support.deadline import DEADLINE
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -50,7 +51,7 @@ def validate(document: dict[str, Any], folder: Path) -> subprocess.CompletedProc
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE,
     )
 
 

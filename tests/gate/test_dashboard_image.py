@@ -13,6 +13,7 @@ import pytest
 from bullq_cli.dashboard import command as dashboard
 
 from tests.gate.dockerfile import ROOT, read_stages
+from tests.support.deadline import DEADLINE
 from tests.support.no_silent_skips import BOARD, need
 
 NODE, FINAL = read_stages(ROOT / "Dockerfile.dashboard")
@@ -47,7 +48,7 @@ def health(port: int) -> int:
     """Run the image's own check against *port*."""
     check = FINAL.last("HEALTHCHECK").value.split(" CMD ", 1)[1]
     command = json.loads(check.replace(f":{PORT}/", f":{port}/"))
-    return subprocess.run(command, check=False, timeout=10).returncode
+    return subprocess.run(command, check=False, timeout=DEADLINE).returncode
 
 
 def test_it_is_the_worker_s_image_with_node_alone() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.gate.dockerfile import ROOT, read_stages
+from tests.support.deadline import DEADLINE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,9 @@ STALE = 120.0  # seconds, past the minute that the check allows
 def health(heartbeat: Path) -> int:
     command = FINAL.last("HEALTHCHECK").value.split(" CMD ", 1)[1]
     environment = {"PATH": os.environ["PATH"], "BULLQ_HEARTBEAT_FILE": str(heartbeat)}
-    return subprocess.run(json.loads(command), check=False, timeout=10, env=environment).returncode
+    return subprocess.run(
+        json.loads(command), check=False, timeout=DEADLINE, env=environment
+    ).returncode
 
 
 def test_the_final_stage_holds_only_the_slim_base_and_the_built_environment() -> None:

@@ -18,6 +18,7 @@ from watchfiles import watch
 
 from tests.gate.dockerfile import ROOT, read_stages
 from tests.gate.image_tree import ImageTree, usable_python
+from tests.support.deadline import DEADLINE
 from tests.support.no_silent_skips import Need, need
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-BEAT_DEADLINE = 30.0  # seconds from start to the first fetch, on a busy machine
-STOP_DEADLINE = 20.0  # seconds to stop a worker that has nothing to drain
 
 PYTHON = Need(
     "a Python 3.11 or newer that other users can run",
@@ -114,7 +113,7 @@ def test_a_program_is_pid_1_without_root_s_powers(tree: ImageTree) -> None:
         env=tree.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=DEADLINE,
     )
     assert result.stdout == "1 True\n", result.stderr
 
@@ -136,7 +135,7 @@ def scratch() -> Iterator[Path]:
 
 def await_file(path: Path, process: subprocess.Popen[bytes], log: Path) -> None:
     """Return once *path* exists; fail when *process* ends first or the deadline passes."""
-    deadline = time.monotonic() + BEAT_DEADLINE
+    deadline = time.monotonic() + DEADLINE
     for _ in watch(path.parent, rust_timeout=200, yield_on_timeout=True):
         if path.exists():
             return
@@ -171,11 +170,11 @@ def test_the_worker_as_pid_1_beats_and_stops_at_the_image_s_stop_signal(
         await_file(heartbeat, process, log)
         check = json.loads(final.last("HEALTHCHECK").value.split(" CMD ", 1)[1])
         healthy = subprocess.run(
-            tree.command(*check), check=False, env=tree.environment | environment, timeout=10
+            tree.command(*check), check=False, env=tree.environment | environment, timeout=DEADLINE
         )
         assert healthy.returncode == 0
         os.kill(only_child(process.pid), signal.Signals[final.last("STOPSIGNAL").value])
-        assert process.wait(STOP_DEADLINE) == 0, log.read_text()
+        assert process.wait(DEADLINE) == 0, log.read_text()
     finally:
         process.kill()
-        process.wait(STOP_DEADLINE)
+        process.wait(DEADLINE)

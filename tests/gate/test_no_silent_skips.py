@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.deadline import DEADLINE
+
 ROOT = Path(__file__).parents[2]
 MODULE = """
 import pytest
@@ -39,7 +41,7 @@ def run(folder: Path, source: str, *, ci: str) -> subprocess.CompletedProcess[st
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE,
         env={**os.environ, "CI": ci, "PYTHONPATH": str(ROOT)},
     )
 

@@ -25,7 +25,7 @@ NODE_CLIENTS = Path(__file__).parents[1] / "interop" / "node_modules" / "bullmq"
 SHOP_COMPILER = (
     Path(__file__).parents[2] / "examples" / "shop" / "node" / "node_modules" / "typescript"
 )
-PROBE_TIMEOUT = 10.0  # seconds
+PROBE_TIMEOUT = 30.0  # seconds
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ async def test_a_pre_fork_servers_children_dispatch_on_connections_of_their_own(
         env={**os.environ, "REDIS_URL": valkey.url, "BULLQ_PREFIX": prefix},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
