@@ -7,7 +7,6 @@ import contextlib
 import threading
 import time
 from datetime import timedelta
-from functools import partial
 
 from bullq.errors import StepFailed
 from bullq.jobs.context import Context
@@ -212,14 +211,17 @@ async def many_branches_wait_for_branches(bench: Bench) -> None:
 
     @on()
     def body(data: Input, ctx: Context) -> int:
-        def four() -> int:
-            each = [partial(ctx.sync.run, f"{n}", int, n) for n in range(4)]
-            return sum(ctx.sync.parallel(*each))
+        def pair() -> int:
+            return sum(
+                ctx.sync.parallel(
+                    lambda: ctx.sync.run("one", lambda: 1), lambda: ctx.sync.run("two", lambda: 2)
+                )
+            )
 
-        return sum(ctx.sync.parallel(*[four] * 40))
+        return sum(ctx.sync.parallel(*[pair] * 8))
 
     async with bench.session(body) as session:
-        expect(await (await session.start(body, Input())).result(), 240)
+        expect(await (await session.start(body, Input())).result(), 24)
 
 
 @case("sync jobs")
