@@ -19,7 +19,7 @@ from pydantic_core import PydanticSerializationError
 
 from bullq.errors import PayloadError, ResultError
 from bullq.jobs.finite import may_hold_nan
-from bullq.jobs.limits import check_payload, check_result
+from bullq.jobs.limits import check_payload, check_result, size_of
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class Payload(Generic[T]):
             try:
                 text = self._to_json(checked, by_alias=True, warnings="error")
             except PydanticSerializationError:
-                text = self._write_halves(checked)
+                text = _write_halves(self._adapter, checked)
             if self._may_hold_nan:
                 self._refuse_nan_in(text, checked)
         except (ValueError, PydanticSerializationError, RecursionError) as error:
@@ -90,11 +90,6 @@ class Payload(Generic[T]):
             )
         return text
 
-    def _write_halves(self, checked: T) -> bytes:
-        """Write halves of characters as JSON's escapes, which pydantic refuses; all else fails."""
-        data = self._adapter.dump_python(checked, mode="json", by_alias=True, warnings="error")
-        return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
-
     def _refuse_nan_in(self, text: bytes, checked: T) -> None:
         if b"null" in text:
             _refuse_nan(self._adapter.dump_python(checked))
@@ -105,7 +100,7 @@ class Payload(Generic[T]):
         """Read JSON *text*; raises PayloadError with pydantic's words where it does not fit."""
         try:
             # By name, too: what has an alias for reading only is written under its name.
-            return self._adapter.validate_json(text, by_alias=True, by_name=True)
+            return _read(self._adapter, text, by_alias=True, by_name=True)
         except ValidationError as error:
             raise PayloadError(f"payload: {describe(error)}") from error
 
@@ -124,7 +119,10 @@ class Result(Generic[T]):
         engine takes.
         """
         try:
-            text = self._adapter.dump_json(value, by_alias=True, warnings="error")
+            try:
+                text = self._adapter.dump_json(value, by_alias=True, warnings="error")
+            except PydanticSerializationError:
+                text = _write_halves(self._adapter, value)
             if value is None:
                 self._adapter.validate_python(None)  # writing it is never refused
             elif any(mark in text for mark in (b"null", b"NaN", b"Infinity")):
@@ -146,9 +144,47 @@ class Result(Generic[T]):
     def decode(self, text: str) -> T:
         """Read a result from JSON *text*; raises ResultError where it is of another type."""
         try:
-            return self._adapter.validate_json(text)
+            return _read(self._adapter, text)
         except ValidationError as error:
             raise ResultError(f"result: {describe(error)}") from error
+
+
+def _write_halves(adapter: TypeAdapter[Any], value: Any) -> bytes:
+    """Write halves of characters as JSON's escapes, which pydantic refuses; all else fails."""
+    data = adapter.dump_python(value, mode="json", by_alias=True, warnings="error")
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _read(adapter: TypeAdapter[T], text: str, **how: bool) -> T:
+    """Read JSON, and also what pydantic's parser refuses of it, but Node writes.
+
+    That is halves of characters, as cutting a text in JavaScript leaves, and deep nesting.
+    """
+    try:
+        return adapter.validate_json(text, **how)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if first["type"] != "json_invalid" or first["loc"]:
+            raise
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError):
+            raise error from None
+    return adapter.validate_python(data, **how)
+
+
+_ANYTHING: Result[Any] = Result(Any)
+
+
+def event_text(event: str, payload: Any) -> str:
+    """Give an event's payload as JSON text; raises PayloadError, naming the event."""
+    try:
+        text = _ANYTHING.encode(payload)
+    except ResultError as error:
+        why = str(error).removeprefix("the job ran, but its result").strip()
+        raise PayloadError(f"the event {event!r}: its payload {why}") from None
+    check_payload(f"the event {event!r}", size_of(text))
+    return text
 
 
 def describe(error: Exception) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic_core import from_json
+from bullq.protocol.record import read_json
 
 EVENT_NAMES = (
     "added",
@@ -126,7 +126,7 @@ def _json(text: str | None) -> Any:
     if text is None:
         return None
     try:
-        return from_json(text)
+        return read_json(text)
     except ValueError:
         return text
 

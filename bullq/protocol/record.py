@@ -25,6 +25,17 @@ def to_json(data: Any) -> str:
     return text
 
 
+def read_json(text: str) -> Any:
+    """Read JSON, halves of characters and deep nesting included; raises ValueError for the rest."""
+    try:
+        return from_json(text)
+    except ValueError as error:  # it refuses both, and Node writes both
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            raise error from None
+
+
 class CorruptRecord(ValueError):  # noqa: N818 - a state of the stored record
     """A job's hash holds something that no client of BullMQ writes; the message says what."""
 
@@ -187,6 +198,6 @@ class JobRecord:
     def _json(self, name: str, default: str) -> Any:
         text = self.fields.get(name) or default
         try:
-            return from_json(text)
+            return read_json(text)
         except ValueError as error:
             raise CorruptRecord(f"the job's field {name!r} is no JSON: {error}") from None

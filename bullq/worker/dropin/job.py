@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from bullmq import Job as OfficialJob
 from bullmq import UnrecoverableError
-from pydantic_core import from_json
+
+from bullq.protocol.record import read_json
 
 if TYPE_CHECKING:
     from bullq.protocol.record import JobRecord
@@ -69,6 +70,6 @@ class ClaimedJob(OfficialJob):  # type: ignore[misc]  # bullmq ships no types
 
 def _parsed(record: JobRecord) -> Any:
     try:
-        return from_json(record.data)
+        return read_json(record.data)
     except ValueError as error:
         raise UnrecoverableError(f"the job's field 'data' is no JSON: {error}") from error

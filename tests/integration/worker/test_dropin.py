@@ -47,6 +47,20 @@ async def test_the_processor_is_given_what_the_official_worker_gives(bench: Benc
     assert await bench.client.lrange(f"{bench.base}{added.id}:logs", 0, -1) == ["a row"]
 
 
+async def test_data_is_read_as_node_writes_it(bench: Bench) -> None:
+    """JavaScript cuts characters in half, nests deeply, and writes both."""
+
+    async def process(job: bullmq.Job, _token: str) -> Any:
+        return job.data
+
+    _, events = bench.worker(process)
+    data = {"cut": "\ud83d", "deep": json.loads("[" * 300 + "]" * 300)}
+    await bench.add(data)
+    [(job, result)] = await events.wait_for("completed")
+    assert result == data
+    assert json.loads((await bench.stored(job))["returnvalue"]) == data
+
+
 async def test_a_job_is_read_lazily_and_knows_no_more_than_the_official_one(bench: Bench) -> None:
     given: list[Any] = []
 

@@ -245,6 +245,24 @@ def test_halves_of_characters_are_sent_as_json_writes_them() -> None:
         Payload[Any](dict[str, Any]).write({"a": "half \ud800", "b": math.nan})
 
 
+def test_halves_of_characters_and_deep_nesting_are_read_as_node_writes_them() -> None:
+    payload = Payload[Any](dict[str, Any])
+    assert payload.decode(r'{"cut": "\ud83d"}') == {"cut": "\ud83d"}
+    assert payload.decode('{"deep":' + "[" * 300 + "]" * 300 + "}")["deep"]
+    assert Payload[Any](Order).decode(r'{"order_id": 7, "email": "\ud83d"}').email == "\ud83d"
+    with pytest.raises(PayloadError, match="payload: order_id: Input should be"):
+        Payload[Any](Order).decode(r'{"order_id": "\ud83d"}')
+    for broken in (r'{"cut": "\ud83d"', "[" * 100_000):
+        with pytest.raises(PayloadError, match="Invalid JSON"):
+            payload.decode(broken)
+
+
+def test_halves_of_characters_cross_in_results() -> None:
+    text = Result[Any](list[str]).encode(["half \ud800 é"])
+    assert text == r'["half \ud800 \u00e9"]'
+    assert Result[Any](list[str]).decode(text) == ["half \ud800 é"]
+
+
 def test_a_field_that_changed_into_nan_is_refused_though_its_type_has_none() -> None:
     order = Order(order_id=7)
     order.order_id = math.nan  # type: ignore[assignment] # as untyped callers do
@@ -354,3 +372,28 @@ def test_a_result_type_that_pydantic_cannot_write_is_a_problem() -> None:
 def test_a_result_of_another_type_is_refused_when_read() -> None:
     with pytest.raises(ResultError, match="result: value: Input should be a valid integer"):
         Result[Any](int).decode('"x"')
+
+
+@pytest.mark.parametrize(
+    ("payload", "why"),
+    [
+        (object(), "its payload of type 'object' does not fit"),
+        (math.nan, "its payload of type 'float' does not fit"),
+        ("x" * MOST_PAYLOAD_BYTES, f"{MOST_PAYLOAD_BYTES + 2:,} bytes of JSON, and "),
+        ("x" * MOST_RESULT_BYTES, f"its payload has {MOST_RESULT_BYTES + 2:,} bytes of JSON"),
+    ],
+)
+def test_an_event_that_cannot_be_sent_is_named(payload: Any, why: str) -> None:
+    with pytest.raises(PayloadError, match="the event 'paid': ") as caught:
+        event_text("paid", payload)
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["x", "é", "漢"])
+def test_a_payload_is_measured_in_bytes(text: str) -> None:
+    payload = Payload[Any](dict[str, str])
+    size = len(text.encode())
+    most = (MOST_PAYLOAD_BYTES - len('{"a":""}')) // size
+    assert len(payload.write({"a": text * most})) <= MOST_PAYLOAD_BYTES
+    with pytest.raises(PayloadError, match="bytes of JSON, and 3,137,536 is the most"):
+        payload.write({"a": text * (most + 1)})
