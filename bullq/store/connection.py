@@ -35,6 +35,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ClusterCrossSlotError,
     ClusterDownError,
+    InvalidResponse,
     MasterDownError,
     MovedError,
     NoPermissionError,
@@ -192,11 +193,8 @@ class Store:
 
     def _sentence(self, error: Exception) -> str | None:
         text = str(error).rstrip(".")
-        if isinstance(error, AuthenticationError | AuthorizationError) or "NOAUTH" in text:
-            return (
-                f"Redis at {self.address} refuses our credentials ({text}). "
-                "Check the user and password in REDIS_URL."
-            )
+        if mistake := self._mistake(error, text):
+            return mistake
         if _is_elsewhere(error):
             return self._elsewhere(text)
         if _is_refusal(error):
@@ -210,6 +208,25 @@ class Store:
             return (
                 f"No Redis at {self.address} ({_cause(error)}). "
                 "Start one with 'bullq dev', or set REDIS_URL."
+            )
+        return None
+
+    def _mistake(self, error: Exception, text: str) -> str | None:
+        """Say what is wrong with REDIS_URL, where a server answers and that is the trouble."""
+        if isinstance(error, AuthenticationError | AuthorizationError) or "NOAUTH" in text:
+            return (
+                f"Redis at {self.address} refuses our credentials ({text.partition('. ')[0]}). "
+                "Check the user and password in REDIS_URL."
+            )
+        if isinstance(error, InvalidResponse):
+            return (
+                f"What answers at {self.address} is no Redis ({text}). "
+                "Set REDIS_URL to the address of one."
+            )
+        if "DB index" in text:
+            return (
+                f"Redis at {self.address} has no database {self._options.get('db')} ({text}). "
+                "Its number is the path in REDIS_URL, such as 0 in redis://127.0.0.1:6379/0."
             )
         return None
 

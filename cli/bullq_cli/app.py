@@ -28,6 +28,7 @@ from bullq_cli import (
 from bullq_cli.bench.command import bench
 from bullq_cli.dashboard.command import dashboard
 from bullq_cli.exits import ExitCode, as_command_error
+from bullq_cli.usage import PlainCommand
 
 app = typer.Typer(
     name="bullq",
@@ -37,16 +38,19 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(worker.worker)
-app.command()(dispatch.dispatch)
-app.command()(dev.dev)
-app.command()(doctor.doctor)
-app.command()(dashboard)
-app.command()(serve.serve)
-app.command()(reconcile.reconcile)
-app.command()(types.types)
-app.command()(new.new)
-app.command()(bench)
+for command in (
+    worker.worker,
+    dispatch.dispatch,
+    dev.dev,
+    doctor.doctor,
+    dashboard,
+    serve.serve,
+    reconcile.reconcile,
+    types.types,
+    new.new,
+    bench,
+):
+    app.command(cls=PlainCommand)(command)
 queue_actions.add_to(queues.app)
 job_actions.add_to(jobs.app)
 app.add_typer(queues.app, name="queues")

@@ -37,6 +37,10 @@ def payload(argument: str | None) -> str:
     if argument is None:
         return "{}"
     text, source = _source(argument)
+    if not text.strip():
+        raise wrong_input(
+            f"{source} is empty, and no JSON.\nFor a payload without fields send {{}}."
+        )
     try:
         json.loads(text)
     except json.JSONDecodeError as error:

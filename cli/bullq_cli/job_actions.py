@@ -11,6 +11,7 @@ from bullq_cli import output
 from bullq_cli.exits import CommandError, ExitCode
 from bullq_cli.jobs import places
 from bullq_cli.session import with_app
+from bullq_cli.usage import PlainCommand
 
 if TYPE_CHECKING:
     from bullq.app import Bullq
@@ -119,7 +120,7 @@ def _facts(node: TreeNode) -> dict[str, Any]:
 def add_to(group: typer.Typer) -> None:
     """Make these the commands of a group."""
     for command in (retry, promote, remove, tree):
-        group.command()(command)
+        group.command(cls=PlainCommand)(command)
 
 
 def _change(

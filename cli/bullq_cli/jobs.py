@@ -13,6 +13,7 @@ import typer
 from bullq_cli import output
 from bullq_cli.exits import CommandError, ExitCode
 from bullq_cli.session import with_app
+from bullq_cli.usage import PlainCommand
 
 if TYPE_CHECKING:
     from bullq.app import Bullq
@@ -39,7 +40,7 @@ def _root(context: typer.Context) -> None:
         output.line(context.get_help())
 
 
-@app.command("ls")
+@app.command("ls", cls=PlainCommand)
 def ls(
     *,
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="The queue.")],
@@ -82,7 +83,7 @@ def ls(
         output.note(f"no jobs on {queue}" + (f" that are {', '.join(state)}" if state else ""))
 
 
-@app.command("show")
+@app.command("show", cls=PlainCommand)
 def show(
     *,
     job: Annotated[
@@ -234,18 +235,23 @@ def _show(job: dict[str, Any]) -> None:
     }
     for name, value in lines.items():
         if value not in (None, ""):
-            output.line(f"{name:<10}{value}")
+            _field(name, str(value))
     for problem in job["problems"]:
-        output.line(f"problem   {problem}")
+        _field("problem", problem)
     for key, step in job["steps"].items():
-        output.line(f"step      {key}: {_step(step)}")
+        _field("step", f"{key}: {_step(step)}")
     for row in job["logs"]:
-        output.line(f"log       {row}")
+        _field("log", row)
     traces = job["stacktrace"] or []
     for number, entry in enumerate(traces, start=1):
         output.line(f"\ntraceback {number} of {len(traces)}")
         for text in entry.rstrip().splitlines():
             output.line(f"  {text}")
+
+
+def _field(name: str, value: str) -> None:
+    """Print a field; the further lines of its value below the first one."""
+    output.line(f"{name:<10}" + value.replace("\n", f"\n{'':<10}"))
 
 
 def _step(step: Any) -> str:

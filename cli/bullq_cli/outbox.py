@@ -10,6 +10,7 @@ from bullq_cli import output
 from bullq_cli.exits import CommandError, ExitCode, wrong_input
 from bullq_cli.inputs import duration
 from bullq_cli.session import with_app
+from bullq_cli.usage import PlainCommand
 
 if TYPE_CHECKING:
     from bullq.app import Bullq
@@ -28,7 +29,7 @@ def _root(context: typer.Context) -> None:
         output.line(context.get_help())
 
 
-@app.command("ls")
+@app.command("ls", cls=PlainCommand)
 def ls(
     *,
     queue: Annotated[
@@ -57,7 +58,7 @@ def ls(
     output.table(columns, rows, numbers=1, notes=("problem", [job.problem for job in jobs]))
 
 
-@app.command("flush")
+@app.command("flush", cls=PlainCommand)
 def flush(
     *,
     deadline: Annotated[
@@ -98,7 +99,7 @@ def flush(
         )
 
 
-@app.command("rm")
+@app.command("rm", cls=PlainCommand)
 def rm(
     *,
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="The jobs' queue.")],

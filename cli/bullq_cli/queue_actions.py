@@ -12,6 +12,7 @@ from bullq_cli import output
 from bullq_cli.exits import wrong_input
 from bullq_cli.inputs import duration
 from bullq_cli.session import with_app
+from bullq_cli.usage import PlainCommand
 
 if TYPE_CHECKING:
     from bullq.app import Bullq
@@ -244,6 +245,7 @@ def events(
     seconds = duration("--quiet-for", quiet_for)
 
     async def act(live: JobQueue) -> None:
+        await live.store.check()  # later on, outages are waited for
         async for event in live.events(since=since, quiet_for=seconds):
             if to_json:
                 output.as_json({"id": event.id, **event.fields})
@@ -262,7 +264,7 @@ _COMMANDS = (pause, resume, limit, retry, promote, clean, drain, rescue, obliter
 def add_to(group: typer.Typer) -> None:
     """Make these the commands of a group."""
     for command in _COMMANDS:
-        group.command()(command)
+        group.command(cls=PlainCommand)(command)
 
 
 def _on(queue: str, act: Callable[[JobQueue], Awaitable[Any]]) -> Any:

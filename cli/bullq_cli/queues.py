@@ -8,6 +8,7 @@ import typer
 
 from bullq_cli import output
 from bullq_cli.session import with_app
+from bullq_cli.usage import PlainCommand
 
 if TYPE_CHECKING:
     from bullq.app import Bullq
@@ -31,7 +32,7 @@ def _root(context: typer.Context) -> None:
         output.line(context.get_help())
 
 
-@app.command("ls")
+@app.command("ls", cls=PlainCommand)
 def ls(to_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False) -> None:
     """List the application's queues.
 

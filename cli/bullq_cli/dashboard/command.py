@@ -38,7 +38,12 @@ def dashboard(
         bool, typer.Option("--read-only", help="Show everything, change nothing.")
     ] = False,
     open_browser: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the board in the browser here.")
+        bool,
+        typer.Option(
+            "--open/--no-open",
+            show_default="on a screen",
+            help="Open the board in the browser here.",
+        ),
     ] = True,
     install_only: Annotated[
         bool, typer.Option("--install-only", help="Install bull-board and end, as for an image.")
