@@ -116,7 +116,10 @@ class Context(ABC):
         return _no_engine()
 
     def sleep(self, step: str, duration: Duration) -> Work[None]:  # noqa: ARG002
-        """Pause for *duration* (seconds or timedelta); a second or more frees the slot."""
+        """Pause for *duration* (seconds or timedelta); a second or more frees the slot.
+
+        Raises ValueError for a negative one, and for one of more than 34 years.
+        """
         return _no_engine()
 
     def sleep_until(self, step: str, time: datetime) -> Work[None]:  # noqa: ARG002

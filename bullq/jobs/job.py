@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, overload
 
 from bullq.clock import Duration, to_ms
-from bullq.errors import JobDefinitionError, PayloadError, ResultError
+from bullq.errors import JobDefinitionError
 from bullq.jobs.context import Context
 from bullq.jobs.definition import Executor, JobDefinition, JobPolicy
 from bullq.jobs.dispatching import (
@@ -18,8 +18,7 @@ from bullq.jobs.dispatching import (
     current_dispatcher,
 )
 from bullq.jobs.flow import Flow, FlowTree, OnFailure
-from bullq.jobs.limits import check_payload, size_of
-from bullq.jobs.payload import Result
+from bullq.jobs.payload import event_text
 from bullq.jobs.reasons import OnDataLoss, Pickup
 from bullq.jobs.retry import Backoff
 
@@ -27,7 +26,6 @@ DataT = TypeVar("DataT")
 ResultT = TypeVar("ResultT")
 
 SERVICE_SUFFIX = "_service"
-_EVENT: Result[Any] = Result(Any)
 
 
 class Job(JobDefinition[DataT, ResultT]):
@@ -124,11 +122,7 @@ class Job(JobDefinition[DataT, ResultT]):
         *id* is the job's, *payload* what JSON can hold. An event that comes before the wait is
         kept. Raises JobNotFound, PayloadError, StoreUnavailable.
         """
-        try:
-            text = _EVENT.encode(payload)
-        except ResultError as error:
-            raise PayloadError(f"the event {event!r}: {error}") from None
-        check_payload(f"the event {event!r}", size_of(text))
+        text = event_text(event, payload)
         await current_dispatcher().send_event(self, id, event, text)
 
     def send_event_sync(self, id: str, event: str, payload: Any = None) -> None:  # noqa: A002

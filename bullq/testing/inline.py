@@ -14,9 +14,9 @@ from bullq.dispatch.ids import new_job_id
 from bullq.engines.inline import InlineEngine
 from bullq.engines.inline_store import InlineStore
 from bullq.engines.memo import PREFIX, Entry
-from bullq.errors import JobFailed, PayloadError, ResultError, ResultTimeout
+from bullq.errors import JobFailed, ResultTimeout
 from bullq.jobs.dispatching import Dispatcher, DispatchOptions, Receipt, bind_dispatcher
-from bullq.jobs.payload import Result
+from bullq.jobs.payload import event_text
 
 if TYPE_CHECKING:
     from bullq.engines.inline_job import InlineJob
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 DataT = TypeVar("DataT")
 ResultT = TypeVar("ResultT")
-
-_ANYTHING: Result[Any] = Result(Any)
 
 
 @dataclass(frozen=True)
@@ -175,11 +173,7 @@ class Inline:
 
     async def send_event(self, job_id: str, event: str, payload: Any = None) -> None:
         """Send an event to a job, and run what it wakes."""
-        try:
-            text = _ANYTHING.encode(payload)
-        except ResultError as error:
-            raise PayloadError(f"the event {event!r}: {error}") from None
-        self.store.send_event(job_id, event, text)
+        self.store.send_event(job_id, event, event_text(event, payload))
         await self.settle()
 
     async def remove(self, job_id: str) -> None:

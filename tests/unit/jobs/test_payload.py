@@ -25,7 +25,8 @@ from pydantic import (
 )
 
 from bullq.errors import PayloadError, ResultError
-from bullq.jobs.payload import Payload, Result, result_problem, type_problem
+from bullq.jobs.limits import MOST_PAYLOAD_BYTES, MOST_RESULT_BYTES
+from bullq.jobs.payload import Payload, Result, event_text, result_problem, type_problem
 
 
 class Order(BaseModel):
