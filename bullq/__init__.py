@@ -2,6 +2,7 @@
 
 General layout, from the top down; imports point down only:
 
+loading                    the application that a process works for
 app                        one application, wired
 dispatch | worker          send jobs | claim, execute and settle them
 | contract                 what jobs take and give, written down for other languages
@@ -44,6 +45,7 @@ from bullq.jobs.job import Job, job
 from bullq.jobs.reasons import Reason
 from bullq.jobs.remote import RemoteJob
 from bullq.jobs.retry import Backoff
+from bullq.loading import load_app
 from bullq.protocol.events import QueueEvent
 from bullq.protocol.states import JobState
 from bullq.queues.schedules import Schedule
@@ -96,4 +98,5 @@ __all__ = [
     "children_of",
     "children_of_sync",
     "job",
+    "load_app",
 ]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,7 +15,7 @@ from bullq.dispatch.terms import TermsBook, UseBullmq
 from bullq.engines.inngest.cron import trigger_of
 from bullq.engines.inngest.server import InngestServer, is_configured
 from bullq.errors import InvalidOptionError, JobDefinitionError, RemoteJobError, SettingsError
-from bullq.jobs.discovery import discover, import_problem
+from bullq.jobs.discovery import discover
 from bullq.jobs.dispatching import bind_dispatcher
 from bullq.jobs.flow import bind_flows
 from bullq.jobs.registry import JobRegistry
@@ -224,7 +222,8 @@ class Bullq:
     def inngest(self, observer: Observer | None = None, *, threads: int = 20) -> InngestFunctions:
         """Give the jobs as functions of the Inngest server that the settings name.
 
-        Ordinary functions run in *threads* threads. Importing the SDK takes a third of a second.
+        Sync jobs run in threads, *threads* of them at once. Importing the SDK takes a third of a
+        second.
         """
         from bullq.engines.inngest.wiring import functions_of  # noqa: PLC0415 - see above
 
@@ -384,46 +383,3 @@ class Bullq:
             await asyncio.to_thread(self.telemetry.flush, _FLUSH_MS)
         if self._embedded is not None:
             self._embedded.release()
-
-
-def load_app(settings: Settings | None = None) -> Bullq:
-    """Give the application that BULLQ_APP names: `module:app`, or a package of jobs.
-
-    Without it the package `jobs` in the current folder is taken.
-    """
-    settings = settings or load_settings()
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    name = settings.app or DEFAULT_PACKAGE
-    module_name, colon, attribute = name.partition(":")
-    if not colon:
-        return Bullq(jobs=module_name, settings=settings)
-    try:
-        app = getattr(importlib.import_module(module_name), attribute)
-    except AttributeError as error:
-        if getattr(error, "obj", None) is not sys.modules.get(module_name):
-            raise JobDefinitionError([import_problem(module_name, error)]) from error
-        raise SettingsError(f"BULLQ_APP={name!r} cannot be loaded: {error}") from error
-    except (Exception, SystemExit) as error:
-        raise JobDefinitionError([import_problem(module_name, error)]) from error
-    if not isinstance(app, Bullq):
-        raise SettingsError(
-            f"BULLQ_APP={name!r} is a {type(app).__name__}, not a Bullq application"
-        )
-    return app
-
-
-_default: Bullq | None = None
-
-
-def _default_app() -> Bullq:
-    """Set the application up from the settings, at the first dispatch of a process without one."""
-    global _default  # noqa: PLW0603 - one application per process is the point
-    if _default is None:
-        _default = load_app()
-    return _default
-
-
-bind_dispatcher(lambda: _default_app().dispatcher)
-bind_flows(lambda: _default_app().flows)

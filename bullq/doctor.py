@@ -6,9 +6,10 @@ import platform
 from dataclasses import dataclass, field
 from importlib import metadata
 
-from bullq.app import Bullq, load_app
+from bullq.app import Bullq
 from bullq.clock import format_ms
 from bullq.errors import BullqError, JobDefinitionError, SettingsError, StoreUnavailable
+from bullq.loading import load_app
 from bullq.queues.checkup import examine_queue
 from bullq.settings import Settings, load_settings
 from bullq.store.checkup import examine_server

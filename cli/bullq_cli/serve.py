@@ -77,7 +77,7 @@ def serve(
         )
     drain_seconds = duration("--drain-timeout", drain_timeout) or 0.0
 
-    from bullq.app import load_app
+    from bullq.loading import load_app
     from bullq.telemetry.logging import LoggingObserver
 
     app = load_app()

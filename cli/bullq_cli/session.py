@@ -15,7 +15,7 @@ def with_app(command: Callable[[Bullq], Awaitable[T]]) -> T:
     """Load the application, run *command* with it and close its connections."""
     import asyncio
 
-    from bullq.app import load_app
+    from bullq.loading import load_app
 
     app = load_app()
 

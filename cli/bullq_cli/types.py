@@ -39,7 +39,7 @@ def types(
     if check and out is None:
         raise wrong_input("--check compares with a file.\nName it with --out FILE.")
 
-    from bullq.app import load_app
+    from bullq.loading import load_app
 
     jobs = load_app().jobs
     text = _text(jobs, schema=schema)

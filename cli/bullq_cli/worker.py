@@ -267,7 +267,7 @@ def _check_name(name: str | None) -> None:
 
 
 def _load(heartbeat_file: Path | None) -> Bullq:
-    from bullq.app import load_app
+    from bullq.loading import load_app
 
     app = load_app()
     if heartbeat_file is not None:

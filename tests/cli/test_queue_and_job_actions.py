@@ -13,7 +13,7 @@ from bullq_cli import app as command_line
 from bullq_cli.exits import ExitCode
 
 from bullq import Observer
-from bullq.app import load_app
+from bullq.loading import load_app
 from tests.support.servers import RedisServer
 
 

@@ -71,6 +71,7 @@ SURFACE = [
     "children_of",
     "children_of_sync",
     "job",
+    "load_app",
 ]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from bullq import Bullq, Job, QueueSpec, job
-from bullq.app import load_app
+from bullq.loading import load_app
 from bullq.queues.registry import QueueRegistry
 from bullq_cli.bench.plan import Kind
 

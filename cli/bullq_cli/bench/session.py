@@ -129,7 +129,7 @@ async def _sweep(settings: Settings, load: Load, plan: Plan, site: Site, url: st
 def _load(settings: Settings, wanted: Wanted, kind: Kind) -> Load:
     queue, reference = wanted.queue, None
     if kind is Kind.JOB:
-        from bullq.app import load_app
+        from bullq.loading import load_app
 
         job = load_app(settings).jobs.find_anywhere(wanted.job or "")
         queue, reference = job.queue, f"{job.queue}/{job.name}"

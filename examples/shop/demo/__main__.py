@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.console import Console
 
 from bullq import Bullq
-from bullq.app import load_app
 from bullq.errors import BullqError
+from bullq.loading import load_app
 from examples.shop.demo.plan import Plan
 from examples.shop.demo.screen import Screen
 from examples.shop.demo.tally import Tally

@@ -13,8 +13,8 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from bullq.app import load_app
 from bullq.errors import BullqError
+from bullq.loading import load_app
 from examples.shop.demo.workers import Workers, WorkerTrouble, set_environment
 from examples.shop.jobs.storefront.refresh_page_service import Page, refresh_page
 
