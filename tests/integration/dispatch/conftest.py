@@ -108,6 +108,14 @@ class Site:
         await self.proxy.set_mode(mode)
 
 
+async def on_the_queue(site: Site, count: int) -> None:
+    """Wait until so many jobs wait on the queue."""
+    client, key = site.own.store.client(), site.own.queue(QUEUE).keys.key("wait")
+    async with asyncio.timeout(DEADLINE):
+        while await client.llen(key) < count:  # noqa: ASYNC110 - Redis tells nobody
+            await asyncio.sleep(0.005)
+
+
 SiteFactory = Callable[..., Awaitable[Site]]
 
 

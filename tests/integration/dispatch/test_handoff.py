@@ -15,32 +15,25 @@ from bullq import (
     Observer,
     QueueSpec,
     Reason,
-    Receipt,
     RemoteJob,
     StoreUnavailable,
 )
-from bullq.dispatch.breaker import Breaker
-from bullq.dispatch.bucket import TokenBucket
 from bullq.worker.sweeper import Delivery, Sweeper
 from tests.conftest import AppFactory
 from tests.integration.dispatch.conftest import (
     GATE,
     JOBS,
     QUEUE,
-    SILENT,
     Number,
-    Site,
     SiteFactory,
     double_it,
-    dropped,
     here_only,
+    on_the_queue,
     promptly,
-    rerun,
     take_a_slot,
 )
 from tests.support.deadline import DEADLINE
 from tests.support.proxy import Mode
-from tests.support.servers import RedisServer
 from tests.support.workers import Recorder, running_worker
 
 
@@ -63,68 +56,6 @@ async def test_without_workers_inngest_runs_the_job(make_site: SiteFactory) -> N
         later = await double_it.dispatch(Number(number=1))
         assert later.engine == "bullmq"
     assert site.runs(receipt.id) == {"inngest": 1}
-
-
-async def test_where_redis_refuses_inngest_runs_the_job(
-    make_site: SiteFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(Breaker.__init__.__kwdefaults__, "clock", lambda: 0.0)
-    site = await make_site()
-    await site.break_redis(Mode.REFUSE)
-    receipt = await double_it.dispatch(Number(number=4))
-    assert (receipt.engine, receipt.reason) == ("inngest", Reason.REDIS_AWAY)
-    spared = await double_it.dispatch(Number(number=5))
-    assert (spared.engine, spared.reason) == ("inngest", Reason.BREAKER_OPEN)
-    await site.double.finished(receipt.id)
-    await site.double.finished(spared.id)
-    assert site.runs(receipt.id) == site.runs(spared.id) == {"inngest": 1}
-
-
-async def test_where_redis_is_silent_the_event_is_guarded(make_site: SiteFactory) -> None:
-    site = await make_site()
-    async with running_worker(site.own, QUEUE):
-        assert (await double_it.dispatch(Number(number=1))).engine == "bullmq"
-    await site.break_redis(Mode.BLACK_HOLE)
-    await site.proxy.cut_all()
-    receipt = await double_it.dispatch(Number(number=4), deadline=SILENT)
-    assert (receipt.engine, receipt.reason) == ("inngest", Reason.REDIS_SILENT)
-    run = await site.double.finished(receipt.id)
-    assert run.output == 8
-    assert site.runs(receipt.id) == {"inngest": 1}
-
-
-async def test_a_guarded_event_ends_where_a_worker_has_begun_the_job(
-    make_site: SiteFactory,
-) -> None:
-    site = await make_site()
-    async with running_worker(site.own, QUEUE):
-        await double_it.dispatch(Number(number=1))
-        silenced = site.proxy.catch(b"silenced")  # executed, and its answer held back
-        name = "silenced-" + site.own.settings.prefix
-        receipt = await double_it.dispatch(Number(number=2), id=name, deadline=SILENT)
-        silenced.let_go()
-        assert (receipt.engine, receipt.reason) == ("inngest", Reason.REDIS_SILENT)
-        run = await site.double.finished(receipt.id)
-        assert run.output == {"handled_by": "bullmq"}
-        assert await receipt.result(DEADLINE) == 4
-    assert site.runs(receipt.id) == {"bullmq": 1}
-
-
-async def test_an_answer_that_is_lost_is_asked_for_again(make_site: SiteFactory) -> None:
-    site = await make_site()
-    async with running_worker(site.own, QUEUE):
-        await double_it.dispatch(Number(number=1))
-        caught = site.proxy.catch(b"lost-answer")
-        dispatching = asyncio.create_task(
-            double_it.dispatch(Number(number=2), id="lost-answer-" + site.own.settings.prefix)
-        )
-        async with asyncio.timeout(DEADLINE):
-            await caught.answered.wait()
-        caught.cut()
-        receipt = await dispatching
-        assert (receipt.engine, receipt.state) == ("bullmq", "started")
-        assert await receipt.result(DEADLINE) == 4
-    assert site.runs(receipt.id) == {"bullmq": 1}
 
 
 async def test_a_paused_queue_keeps_its_jobs(make_site: SiteFactory) -> None:
@@ -201,27 +132,6 @@ async def test_the_flag_is_asked_for_each_job(make_site: SiteFactory) -> None:
     await flagged.aclose()
 
 
-async def test_lost_data_is_raised_or_handled_as_the_job_says(
-    make_site: SiteFactory, own_server: RedisServer
-) -> None:
-    held = {QUEUE: {"lock_duration": "1h"}}  # whoever holds the slot does not miss its lock
-    site = await make_site(server=own_server, BULLQ_PICKUP_TIMEOUT="2s", BULLQ_QUEUES=held)
-    async with running_worker(site.own, QUEUE, concurrency=1):
-        await take_a_slot()
-        told: list[object] = []
-        for kind in (double_it, rerun, dropped):
-            dispatching = asyncio.create_task(kind.dispatch(Number(number=1)))
-            await _on_the_queue(site, 1)
-            await site.own.store.client().flushall()
-            told.append((await asyncio.gather(dispatching, return_exceptions=True))[0])
-        GATE.opened.set()
-    assert isinstance(told[0], DispatchInDoubt)
-    assert isinstance(told[1], Receipt)
-    assert isinstance(told[2], Receipt)
-    assert told[1].state in {"queued", "started", "sent"}
-    assert (told[2].state, told[2].reason) == ("dropped", Reason.DATA_LOST)
-
-
 async def test_a_caller_that_goes_leaves_a_whole_decision(make_site: SiteFactory) -> None:
     site = await make_site(BULLQ_PICKUP_TIMEOUT="1s")
     name = "left-" + site.own.settings.prefix
@@ -229,26 +139,13 @@ async def test_a_caller_that_goes_leaves_a_whole_decision(make_site: SiteFactory
     async with running_worker(site.own, QUEUE, concurrency=1):
         await take_a_slot()
         dispatching = asyncio.create_task(promptly.dispatch(Number(number=1), id=name))
-        await _on_the_queue(site, 1)
+        await on_the_queue(site, 1)
         dispatching.cancel()
         await asyncio.wait([dispatching])
         assert dispatching.cancelled()
         await site.double.finished(name)
         GATE.opened.set()
     assert site.runs(name) == {"inngest": 1}
-
-
-@pytest.mark.parametrize("mode", [Mode.REFUSE, Mode.BLACK_HOLE])
-async def test_no_dispatch_outlives_its_deadline(make_site: SiteFactory, mode: Mode) -> None:
-    site = await make_site()
-    await double_it.dispatch(Number(number=0))
-    site.double.delay = 30
-    await site.break_redis(mode)
-    await site.proxy.cut_all()
-    began = time.monotonic()
-    with pytest.raises(DispatchInDoubt):
-        await double_it.dispatch(Number(number=1), deadline=0.5)
-    assert 0.45 < time.monotonic() - began < 30 / 2
 
 
 async def test_many_jobs_are_settled_each_on_its_own(make_site: SiteFactory) -> None:
@@ -264,14 +161,6 @@ async def test_many_jobs_are_settled_each_on_its_own(make_site: SiteFactory) -> 
     for receipt in elsewhere:
         await site.double.finished(receipt.id)
     assert {count for one in elsewhere for count in site.runs(one.id).values()} == {1}
-
-
-async def _on_the_queue(site: Site, count: int) -> None:
-    """Wait until so many jobs wait on the queue."""
-    client, key = site.own.store.client(), site.own.queue(QUEUE).keys.key("wait")
-    async with asyncio.timeout(DEADLINE):
-        while await client.llen(key) < count:  # noqa: ASYNC110 - Redis tells nobody
-            await asyncio.sleep(0.005)
 
 
 async def test_observers_hear_how_dispatches_end(make_site: SiteFactory) -> None:
@@ -377,66 +266,3 @@ async def test_a_queue_may_have_pickup_confirmed_without_another_engine(
     async with running_worker(app, QUEUE):
         begun = await double_it.dispatch(Number(number=1))
         assert (begun.engine, begun.state) == ("bullmq", "started")
-
-
-async def test_an_add_is_not_made_again_in_a_redis_that_has_lost_its_data(
-    make_site: SiteFactory, own_server: RedisServer
-) -> None:
-    site = await make_site(server=own_server)
-    async with running_worker(site.own, QUEUE):
-        await double_it.dispatch(Number(number=0))
-        caught = site.proxy.catch(b"wiped")
-        dispatching = asyncio.create_task(double_it.dispatch(Number(number=1), id="wiped"))
-        async with asyncio.timeout(DEADLINE):
-            await caught.answered.wait()
-        await _ran(site, "wiped")
-        await site.own.store.client().flushall()
-        caught.cut()
-        with pytest.raises(DispatchInDoubt, match="has lost data"):
-            await dispatching
-    assert site.runs("wiped") == {"bullmq": 1}
-
-
-async def test_a_guarded_event_is_not_run_where_nobody_can_know(
-    make_site: SiteFactory, own_server: RedisServer
-) -> None:
-    site = await make_site(server=own_server)
-    async with running_worker(site.own, QUEUE):
-        await double_it.dispatch(Number(number=0))
-        silenced = site.proxy.catch(b"forgotten")
-        site.double.delay = 0.3  # the event comes after the data is lost
-        dispatching = asyncio.create_task(
-            double_it.dispatch(Number(number=1), id="forgotten", deadline=SILENT)
-        )
-        async with asyncio.timeout(DEADLINE):
-            await silenced.answered.wait()
-        await _ran(site, "forgotten")
-        await site.own.store.client().flushall()
-        receipt = await dispatching
-        silenced.let_go()
-        assert (receipt.engine, receipt.reason) == ("inngest", Reason.REDIS_SILENT)
-        run = await site.double.finished("forgotten")
-        assert run.status == "Failed"
-        assert "nobody can know" in run.output["message"]
-    assert site.runs("forgotten") == {"bullmq": 1}
-
-
-async def _ran(site: Site, job_id: str) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not site.runs(job_id):  # noqa: ASYNC110 - the job tells nobody but its counter
-            await asyncio.sleep(0.005)
-
-
-async def test_a_redis_that_is_spared_is_asked_where_inngest_refuses(
-    make_site: SiteFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for timed in (Breaker, TokenBucket):
-        monkeypatch.setitem(timed.__init__.__kwdefaults__, "clock", lambda: 0.0)
-    site = await make_site(BULLQ_FALLBACK_RATE=1)  # two at once
-    await site.break_redis(Mode.REFUSE)
-    assert [(await double_it.dispatch(Number(number=1))).engine for _ in range(2)] == [
-        "inngest"
-    ] * 2
-    await site.break_redis(Mode.PASS)
-    async with running_worker(site.own, QUEUE):
-        assert (await double_it.dispatch(Number(number=1))).engine == "bullmq"

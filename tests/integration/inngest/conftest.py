@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from bullq import Bullq, Job, Observer
+from bullq import Backoff, Bullq, Context, Job, Observer, job
 from bullq.engines.inngest.events import JobMessage, Outcome, send_event
 from bullq.engines.inngest.server import InngestServer
 from bullq.web import asgi
@@ -21,6 +22,18 @@ from tests.support.inngest_runs import Run
 
 SIGNING_KEY = "signkey-prod-0123456789abcdef"
 _IDS = itertools.count(1)
+
+
+class Order(BaseModel):
+    id: int = 0
+
+
+@job(queue="default", attempts=3, backoff=Backoff.fixed(2))
+async def receipt(order: Order, ctx: Context) -> str:
+    ctx.log(f"order {order.id}")
+    ctx.progress(50)
+    await ctx.sleep("pause", 1)
+    return await ctx.run("mail", str, order.id)
 
 
 @dataclass
