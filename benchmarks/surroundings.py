@@ -22,9 +22,7 @@ from benchmarks.systems import ROOT
 from bullq import Bullq, Job, Keep, Observer, QueueSpec, job
 from bullq.settings import Settings
 
-QUEUE, PLAIN = "handed", "added"
-"""A queue whose dispatches are confirmed, and one whose are not."""
-_CONCURRENCY = 100
+QUEUE = "handed"
 _END_DEADLINE = 5.0  # seconds
 
 
@@ -47,8 +45,7 @@ async def _hold(data: Order) -> None:  # noqa: ARG001 - as every job here
 confirmed: Job[Order, None] = job(queue=QUEUE, name="confirmed")(_nothing)
 promptly: Job[Order, None] = job(queue=QUEUE, name="promptly", pickup="started")(_nothing)
 hold: Job[Order, None] = job(queue=QUEUE, name="hold")(_hold)
-plain: Job[Order, None] = job(queue=PLAIN, name="plain", fallback=False)(_nothing)
-JOBS: list[Job[Any, Any]] = [confirmed, promptly, hold, plain]
+JOBS: list[Job[Any, Any]] = [confirmed, promptly, hold]
 
 
 def application(redis_url: str, inngest_url: str | None, **settings: str) -> Bullq:
@@ -60,13 +57,9 @@ def application(redis_url: str, inngest_url: str | None, **settings: str) -> Bul
             "INNGEST_DEV": "1",
             "BULLQ_FALLBACK_RATE": "5000",
         }
-    keep = Keep(count=0)
     return Bullq(
         jobs=JOBS,
-        queues=[
-            QueueSpec(name=QUEUE, keep_completed=keep, concurrency=_CONCURRENCY),
-            QueueSpec(name=PLAIN, keep_completed=keep, concurrency=_CONCURRENCY),
-        ],
+        queues=[QueueSpec(name=QUEUE, keep_completed=Keep(count=0))],
         settings=Settings.model_validate(known),
         observer=Observer(),
     )
@@ -101,10 +94,8 @@ def nobody(*, listens: bool) -> Iterator[str]:
 
 async def _work(url: str, concurrency: int) -> None:
     app = application(url, None)
-    workers = [app.worker(queue, Observer(), concurrency=concurrency) for queue in (QUEUE, PLAIN)]
-    running_ones = [asyncio.create_task(worker.run()) for worker in workers]
     _say("ready")
-    await asyncio.gather(*running_ones)
+    await app.worker(QUEUE, Observer(), concurrency=concurrency).run()
 
 
 class _Inngest(asyncio.Protocol):

@@ -57,8 +57,9 @@ class Timed:
 
 @dataclass(slots=True)
 class Errand:
-    """A job that is being dispatched. Times are the event loop's, in seconds.
+    """A job that is being dispatched. *began* is by the event loop's clock, in seconds.
 
+    Lengths of time are told by a finer one: uvloop's counts whole milliseconds.
     *reason* is why it is not simply on BullMQ; *cause* is Redis' own word for it.
     """
 
@@ -68,6 +69,7 @@ class Errand:
     terms: Terms
     order_key: str | None = None
     began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    clock: float = field(default_factory=time.perf_counter)
     made_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     reason: Reason | None = None
     cause: Exception | None = None
@@ -114,6 +116,11 @@ class Errand:
     def left(self) -> float:
         """How many seconds are left of the deadline."""
         return max(0.0, self.ends_at - asyncio.get_running_loop().time())
+
+    @property
+    def took_ms(self) -> float:
+        """How many ms it has taken until now."""
+        return (time.perf_counter() - self.clock) * 1000
 
     @property
     def question(self) -> float:
@@ -192,7 +199,7 @@ class Errand:
             engine="" if arrival is None else arrival.engine,
             state=state,
             reason=(self.reason if arrival is None else arrival.reason) or "",
-            took_ms=(asyncio.get_running_loop().time() - self.began) * 1000,
+            took_ms=self.took_ms,
             pickup_ms=self.timings.get("pickup") if state == "started" else None,
         )
 
@@ -200,7 +207,7 @@ class Errand:
         self, engine: str, state: str, reason: Reason | None, job_id: str | None = None
     ) -> Arrival:
         """Give where the job has arrived."""
-        self.timings["total"] = (asyncio.get_running_loop().time() - self.began) * 1000
+        self.timings["total"] = self.took_ms
         return Arrival(engine, job_id or self.id, state, reason, self.timings)
 
 
