@@ -1,7 +1,8 @@
-"""What SIGTERM and SIGINT do to a process of workers: the first stops in order, the second ends."""
+"""What signals do to a process of workers: the first stops it in order, the second ends it."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -34,6 +35,9 @@ class StopSignals:
         """Take the signals over; until attach() is called, the first one ends the process."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(signal.SIGHUP, self._hang_up)
+        os.register_at_fork(after_in_child=_be_ordinary)
 
     def attach(
         self,
@@ -66,6 +70,11 @@ class StopSignals:
         timer.daemon = True
         timer.start()
 
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        """Stop in order, once: a terminal that closes and its shell both tell of it."""
+        if not self.received:
+            self._handle(number, frame)
+
     def _give_up(self) -> None:
         self._tell("the workers have not stopped in time, a job blocks them; ended")
         os._exit(1)
@@ -73,7 +82,20 @@ class StopSignals:
     def _tell(self, text: str) -> None:
         told = json.dumps({"event": text, "level": "error"}) if self.to_json else f"bullq: {text}"
         # Not through sys.stderr, whose lock the interrupted code may hold.
-        os.write(2, f"{told}\n".encode())
+        with contextlib.suppress(OSError):  # whoever read it may have gone
+            os.write(2, f"{told}\n".encode())
+
+
+def _be_ordinary() -> None:
+    """Have a process that a job forks, such as multiprocessing's, end by the signals it is sent.
+
+    It shares the pipe that wakes the event loop at a signal, and must not write there.
+    """
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def end_with_stdin() -> None:

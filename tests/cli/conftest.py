@@ -63,6 +63,10 @@ def gate() -> None:
     print("let go", flush=True)
 
 
+async def leave() -> None:
+    raise SystemExit("a task's own end")
+
+
 @job(name="hold-thread")
 def hold_thread(data: Hold) -> str:
     gate()
@@ -73,6 +77,8 @@ def hold_thread(data: Hold) -> str:
 async def hold(data: Hold) -> None:
     if data.how == "loop":
         gate()
+    if data.how == "exit in a task":
+        await asyncio.gather(leave())
     if data.how == "thread of its own":
         threading.Thread(target=gate).start()
         return

@@ -103,6 +103,18 @@ def test_a_thread_that_a_job_left_behind_keeps_no_worker(project: Project, send:
     assert "let go" not in worker.output
 
 
+def test_a_task_of_a_job_that_exits_fails_this_job_alone(
+    project: Project, send: Send, database: redis.Redis
+) -> None:
+    """asyncio lets SystemExit out of the event loop, whoever waits for the task."""
+    leaving, greeting = send("hold", {"how": "exit in a task"}), send("hello")
+    done = project.run("worker", "--queue", "default", "--burst")
+    assert done.returncode == 0, done.stderr
+    assert database.hget(key(project, f"default:{leaving}"), "failedReason") == "a task's own end"
+    assert database.hget(key(project, f"default:{greeting}"), "returnvalue") == '"Hello, world!"'
+    assert "would have ended the worker" in done.stderr
+
+
 def test_a_burst_drains_every_named_queue(
     project: Project, send: Send, database: redis.Redis
 ) -> None:
