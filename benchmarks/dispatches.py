@@ -1,6 +1,6 @@
 """Measure confirmed dispatches: how long they take where all is well, and where something is not.
 
-python -m benchmarks.dispatches                      everything, about two minutes
+python -m benchmarks.dispatches                      everything, about one minute
 python -m benchmarks.dispatches --lines healthy open some lines of the table
 python -m benchmarks.dispatches --write              and write it into docs/benchmarks.md
 """

@@ -21,6 +21,7 @@ from bullq.dispatch.terms import Terms
 from bullq.engines.inngest.events import JobMessage, Outcome, Sending
 from bullq.store.adding import JobKind, NewJob
 from bullq.store.arbiter import Added, Adding, Parcel, Pickup, Settled, Verdict
+from bullq.telemetry.hooks import DispatchEvent
 
 PARCEL = Parcel("one", "greet", "{}", "{}", 1, 1)
 
@@ -90,9 +91,11 @@ class Fallback:
         return True
 
     async def is_ready(self, *_: object) -> bool:
+        await asyncio.sleep(0)
         return self.ready
 
     async def send(self, message: JobMessage, _: float) -> Sending:
+        await asyncio.sleep(0)
         self.sent.append(message)
         return Sending(self.outcomes.pop(0), "why")
 
@@ -107,7 +110,19 @@ class Pickups:
         """Have nothing to forget."""
 
 
-async def handed_over(lane: Lane, fallback: Fallback, *, confirm: bool = True) -> Arrival:
+def a_handoff(fallback: Fallback, observer: Observer) -> Handoff:
+    means: Any = Means(
+        use_bullmq=True,
+        breaker=Breaker(),
+        fallback=fallback,  # type: ignore[arg-type] # as much of one as is needed
+        outbox=None,
+        observer=observer,
+    )
+    pickups: Any = Pickups()
+    return Handoff(means, pickups)
+
+
+def an_errand(lane: Lane, *, confirm: bool = True) -> Errand:
     terms = Terms(
         confirm=confirm,
         fallback=True,
@@ -119,17 +134,13 @@ async def handed_over(lane: Lane, fallback: Fallback, *, confirm: bool = True) -
         wait=0.001,
         spare=1,
     )
-    means: Any = Means(
-        use_bullmq=True,
-        breaker=Breaker(),
-        fallback=fallback,  # type: ignore[arg-type] # as much of one as is needed
-        outbox=None,
-        observer=Observer(),
-    )
-    pickups: Any = Pickups()
     here: Any = lane
-    new = NewJob(JobKind("greet", {}), "one", "{}")
-    return await Handoff(means, pickups).hand_over(Errand(greet, new, here, terms))
+    return Errand(greet, NewJob(JobKind("greet", {}), "one", "{}"), here, terms)
+
+
+async def handed_over(lane: Lane, fallback: Fallback, *, confirm: bool = True) -> Arrival:
+    handoff = a_handoff(fallback, Observer())
+    return await handoff.hand_over(an_errand(lane, confirm=confirm))
 
 
 def _guards(fallback: Fallback) -> Sequence[bool]:
@@ -167,3 +178,34 @@ async def test_a_refusal_says_nothing_of_an_event_that_was_sent_before_it() -> N
     with pytest.raises(DispatchInDoubt):
         await handed_over(lane, fallback)
     assert [message.job_id for message in fallback.sent] == ["one", "one"]
+
+
+class Told(Observer):
+    """Hears how dispatches end."""
+
+    def __init__(self) -> None:
+        self.engines: list[str] = []
+
+    def job_dispatched(self, dispatch: DispatchEvent) -> None:
+        self.engines.append(dispatch.engine)
+
+
+async def test_a_caller_may_go_at_any_moment_and_the_decision_is_made_once() -> None:
+    gone, turns = True, 0
+    while gone:
+        lane = Lane(Adding.ROUTED, Settled(Verdict.ROUTED, parcel=PARCEL))
+        fallback, told = Fallback(Outcome.ACCEPTED), Told()
+        handoff = a_handoff(fallback, told)
+        dispatching = asyncio.create_task(handoff.hand_over(an_errand(lane)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        gone = dispatching.cancel()
+        await asyncio.wait([dispatching])
+        await handoff.aclose()
+        begun = bool(lane.asked)
+        assert begun or turns <= 1
+        assert told.engines == ["inngest"] * begun
+        assert len(fallback.sent) == begun
+        turns += 1
+    assert turns > 5
+    assert dispatching.result().engine == "inngest"
