@@ -27,7 +27,8 @@ from bullq.queues.spec import QueueSpec
 from bullq.queues.timetable import Timetable
 from bullq.settings import Settings, load_settings
 from bullq.store.connection import Store
-from bullq.telemetry.hooks import Observer
+from bullq.telemetry.fallbacks import FallbackLog
+from bullq.telemetry.hooks import Observer, Observers
 from bullq.worker.heartbeat import Heartbeat
 from bullq.worker.recurring import declared_schedule
 from bullq.worker.sweeper import Delivery, Sweeper, sweeping
@@ -208,7 +209,7 @@ class Bullq:
         return Worker(
             self.queue(queue),
             self.jobs,
-            observer,
+            self._measured(observer),
             heartbeat=self._heartbeat,
             **options,
         )
@@ -260,8 +261,13 @@ class Bullq:
             sender=self.inngest_events if self._can_fall_back else None,
             functions=self._functions,
             use_bullmq=self._use_bullmq,
-            observer=self._observer,
+            observer=self._measured(self._observer or FallbackLog()),
         )
+
+    def _measured(self, observer: Observer) -> Observer:
+        """Give *observer*, and with it what makes metrics of dispatches."""
+        measures = None if self.telemetry is None else self.telemetry.dispatches
+        return observer if measures is None else Observers([observer, measures])
 
     @contextlib.asynccontextmanager
     async def relaying(self) -> AsyncIterator[None]:
@@ -305,7 +311,8 @@ class Bullq:
             yield
             return
         canaries = self.canaries if queues is None else self.canaries_of(queues)
-        task = asyncio.create_task(canaries.run(observer), name="bullq canaries")
+        told = self._measured(observer)
+        task = asyncio.create_task(canaries.run(told), name="bullq canaries")
         try:
             yield
         finally:
@@ -326,7 +333,7 @@ class Bullq:
             yield
             return
         queues = [self.queue(name) for name in self.own_queues]
-        async with sweeping(queues, self._deliver, observer):
+        async with sweeping(queues, self._deliver, self._measured(observer)):
             yield
 
     def reconciliation(self) -> Reconciliation:

@@ -13,7 +13,6 @@ from bullq.dispatch.handoffs import Handoffs
 from bullq.dispatch.means import Means
 from bullq.dispatch.outbox import Outbox, check_outbox
 from bullq.engines.inngest.server import InngestServer
-from bullq.telemetry.fallbacks import FallbackLog
 from bullq.telemetry.hooks import Observer, Observers
 
 if TYPE_CHECKING:
@@ -32,13 +31,13 @@ def handoffs_of(
     sender: EventSender | None,
     functions: Callable[[], Iterable[str]],
     use_bullmq: UseBullmq,
-    observer: Observer | None,
+    observer: Observer,
 ) -> Handoffs:
     """Make what hands jobs over. *sender* is None without an Inngest server that takes events.
 
     *functions* names what is to be known there. Raises SettingsError for an impossible outbox.
     """
-    told = Observers([observer or FallbackLog()])
+    told = Observers([observer])
     fallback = None
     if sender is not None:
         fallback = InngestFallback(

@@ -10,7 +10,10 @@ _log = logging.getLogger("bullq")
 
 
 class FallbackLog(Observer):
-    """Writes one line of facts each to Python's own log, under the name `bullq`."""
+    """Writes one line of facts each to Python's own log, under the name `bullq`.
+
+    Handlers that write records for programs find the facts in the record's field `bullq`.
+    """
 
     def job_dispatched(self, dispatch: DispatchEvent) -> None:
         """Log a job that BullMQ has not got."""
@@ -24,8 +27,10 @@ class FallbackLog(Observer):
                 dispatch.name,
                 dispatch.id,
                 dispatch.took_ms,
+                extra={"bullq": dispatch._asdict()},
             )
 
     def breaker_changed(self, engine: str, state: str) -> None:
         """Log that an engine is spared, or used again."""
-        _log.warning("breaker: engine=%s state=%s", engine, state)
+        facts = {"engine": engine, "state": state}
+        _log.warning("breaker: engine=%s state=%s", engine, state, extra={"bullq": facts})

@@ -22,6 +22,8 @@ except ImportError as error:
         "OpenTelemetry's API is not installed. Install it with: pip install 'bullq[otel]'"
     ) from error
 
+from bullq.telemetry.dispatches import DispatchMetrics
+
 Attributes: TypeAlias = Mapping[str, "str | int | float | bool | list[str]"]
 
 State = TypeVar("State", bound=str)
@@ -70,8 +72,12 @@ class OpenTelemetry:
         self._providers = (tracer_provider, meter_provider)
         self._tracer = trace.get_tracer(tracer_name, version, tracer_provider)
         self._metrics: _Metrics | None = None
+        self.dispatches: DispatchMetrics | None = None
+        """What makes metrics of dispatches, where there are metrics."""
         if metrics:
-            self._metrics = _Metrics(get_meter(meter_name, version or "", meter_provider))
+            meter = get_meter(meter_name, version or "", meter_provider)
+            self._metrics = _Metrics(meter)
+            self.dispatches = DispatchMetrics(meter)
 
     def record_job_counts(self, queue: str, counts: Mapping[State, int]) -> None:
         """Gauge how many jobs a queue has in each state: `await app.queue(...).view.counts()`."""

@@ -71,6 +71,10 @@ class PrometheusObserver(Observer):
         self._begins = histogram("bullq_dispatch_pickup_seconds", took, _PICKUP_BUCKETS)
         spared = "1 while an engine is spared or tried again after it has failed, 0 else."
         self._breakers = gauge("bullq_breaker_open", spared, "engine")
+        changed = "Changes of an engine's breaker, by the state that it came to."
+        self._changes = counter("bullq_breaker_changes_total", changed, "engine", "state")
+        rerouted = "Jobs that no worker has begun in time, and that a sweeper sent to Inngest."
+        self._rerouted = counter("bullq_jobs_rerouted_total", rerouted, "queue")
         self._kept = gauge("bullq_outbox_jobs", "Jobs in the outbox.")
         self._oldest = gauge("bullq_outbox_oldest_seconds", "How long the oldest of them is there.")
         alive = "1 where the last canary of a queue and engine came back, 0 where it did not."
@@ -89,8 +93,13 @@ class PrometheusObserver(Observer):
             self._begins.labels(*labels).observe(dispatch.pickup_ms / 1000)
 
     def breaker_changed(self, engine: str, state: str) -> None:
-        """Say whether an engine is spared."""
+        """Say whether an engine is spared, and count the change."""
+        self._changes.labels(engine, state).inc()
         self._breakers.labels(engine).set(state != "closed")
+
+    def jobs_rerouted(self, queue: str, job_ids: list[str]) -> None:
+        """Count jobs that were sent on."""
+        self._rerouted.labels(queue).inc(len(job_ids))
 
     def outbox_changed(self, count: int, oldest_ms: int) -> None:
         """Say what the outbox keeps."""

@@ -114,6 +114,10 @@ def test_dispatches_are_counted_by_engine_and_reason(
         assert registry.get_sample_value("bullq_dispatches_total", {**JOB, **labels}) == 1
     assert registry.get_sample_value("bullq_dispatch_pickup_seconds_count", JOB) == 1
     assert registry.get_sample_value("bullq_breaker_open", {"engine": "bullmq"}) == 1
+    opened = {"engine": "bullmq", "state": "open"}
+    assert registry.get_sample_value("bullq_breaker_changes_total", opened) == 1
+    observer.jobs_rerouted("default", ["1", "2"])
+    assert registry.get_sample_value("bullq_jobs_rerouted_total", {"queue": "default"}) == 2
     assert registry.get_sample_value("bullq_outbox_jobs") == 4
     assert registry.get_sample_value("bullq_outbox_oldest_seconds") == 2.5
     canary = {"queue": "default", "engine": "inngest"}
