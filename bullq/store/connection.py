@@ -15,7 +15,6 @@ import re
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
@@ -23,7 +22,7 @@ from redis.asyncio.connection import (
     BlockingConnectionPool,
     Connection,
     SSLConnection,
-    parse_url,
+    UnixDomainSocketConnection,
 )
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
@@ -48,11 +47,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from bullq.errors import SettingsError, StoreUnavailable
+from bullq.errors import StoreUnavailable
 from bullq.settings import mask_url
 from bullq.store.cancellation import cancellable
 from bullq.store.perloop import PerLoop
 from bullq.store.pipelined import Command, PipelinedConnection
+from bullq.store.url import parse_address, place_of
 
 CONNECT_TIMEOUT = 2.0
 """Seconds to wait for a connection."""
@@ -61,8 +61,13 @@ COMMAND_TIMEOUT = 5.0
 MAX_CONNECTIONS = 64
 """How many connections a shared client opens before callers wait for a free one."""
 
-_BY_ONE_SERVER = ("redis", "rediss", "unix")
-_BY_MANY_SERVERS = ("redis+sentinel", "redis+cluster")
+_IN_THREADS = {
+    Connection: redis.Connection,
+    SSLConnection: redis.SSLConnection,
+    UnixDomainSocketConnection: redis.UnixDomainSocketConnection,
+}
+"""What stands for a connection of an event loop where there is none."""
+
 _REFUSALS = (
     BusyLoadingError,
     ClusterDownError,
@@ -86,7 +91,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self._options = parse_address(url)
         self.url = url
-        self.address = _address(url)
+        self.address = place_of(url)
         self._shared = PerLoop(self._new_client)
         self._pipelined = PerLoop(self._new_pipelined)
         self._prompt: PerLoop[dict[float, PipelinedConnection]] = PerLoop(dict)
@@ -158,7 +163,9 @@ class Store:
 
     def thread_client(self) -> redis.Redis:
         """Open a client for a thread without an event loop; whoever asks for it closes it."""
-        return redis.Redis.from_url(self.url, retry=Retry(NoBackoff(), 0), **_common_options())
+        options = {**_common_options(), **self._options, "retry": Retry(NoBackoff(), 0)}
+        kind = _IN_THREADS[options.pop("connection_class", Connection)]
+        return redis.Redis.from_pool(redis.ConnectionPool(connection_class=kind, **options))
 
     async def check(self) -> None:
         """Raise StoreUnavailable unless Redis answers and accepts our credentials."""
@@ -291,32 +298,9 @@ class Store:
     def _async_options(self, *, blocking: bool = False) -> dict[str, Any]:
         options = {**_common_options(), **self._options, "retry": AsyncRetry(NoBackoff(), 0)}
         options["connection_class"] = cancellable(options.get("connection_class", Connection))
-        if not self.url.startswith("unix:"):
+        if "path" not in self._options:
             options["socket_keepalive"] = True
         return {**options, "socket_timeout": None} if blocking else options
-
-
-def parse_address(url: str) -> dict[str, Any]:
-    """Give redis-py's options for *url*; raises SettingsError for one that bullq cannot use."""
-    scheme = url.partition("://")[0].lower()
-    allowed = ", ".join(f"{name}://" for name in _BY_ONE_SERVER)
-    if scheme in _BY_MANY_SERVERS:
-        raise SettingsError(
-            f"REDIS_URL={mask_url(url)!r} names a {scheme.partition('+')[2]}, which this version "
-            f"of bullq cannot use yet; it takes {allowed}"
-        )
-    if scheme not in _BY_ONE_SERVER or "://" not in url:
-        raise SettingsError(
-            f"REDIS_URL={mask_url(url)!r} is no address of a Redis; it begins with {allowed} "
-            "for example redis://127.0.0.1:6379/0"
-        )
-    try:
-        path = urlsplit(url).path.strip("/")
-        if scheme != "unix" and path and not path.isdecimal():
-            raise ValueError(f"its path is the number of a database, not {path!r}")  # noqa: TRY301
-        return dict(parse_url(url))
-    except ValueError as error:
-        raise SettingsError(f"REDIS_URL={mask_url(url)!r} cannot be read: {error}") from None
 
 
 @functools.cache
@@ -334,13 +318,6 @@ def _common_options() -> dict[str, Any]:
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_timeout": COMMAND_TIMEOUT,
     }
-
-
-def _address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return parts.path
-    return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
 
 
 def _in_doubt(error: Exception) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from redis.asyncio.connection import SSLConnection
 
-from bullq.store.connection import parse_address
+from bullq.store.url import parse_address
 
 _SAME_NAME = ("host", "port", "username", "password", "db", "path")
 _FILES = {"ssl_ca_certs": "ca", "ssl_certfile": "cert", "ssl_keyfile": "key"}

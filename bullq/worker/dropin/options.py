@@ -12,7 +12,7 @@ from typing import Any
 from bullq.errors import InvalidOptionError, SettingsError
 from bullq.queues.spec import QueueSpec, RateLimit
 from bullq.store.address import address_of
-from bullq.store.connection import parse_address
+from bullq.store.url import parse_address
 from bullq.worker.wakeup import LONGEST_BLOCK
 
 DEFAULTS: dict[str, Any] = {

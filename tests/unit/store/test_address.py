@@ -12,7 +12,7 @@ from redis.asyncio.sentinel import Sentinel
 
 from bullq.errors import InvalidOptionError
 from bullq.store.address import address_of
-from bullq.store.connection import parse_address
+from bullq.store.url import parse_address
 
 WAYS: list[tuple[dict[str, Any], str]] = [
     ({}, "redis://localhost:6379/0"),
