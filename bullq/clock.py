@@ -15,8 +15,11 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 def to_ms(duration: Duration) -> int:
     """Give *duration* in whole milliseconds.
 
-    Raises ValueError for a negative or non-finite one.
+    Raises ValueError for a negative or non-finite one, and for what is no length of time.
     """
+    if not isinstance(duration, timedelta | int | float):
+        told = f"a duration is a timedelta or a number of seconds, not {duration!r}"
+        raise ValueError(told)  # noqa: TRY004 - one kind for all that is no duration
     seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"a duration is 0 seconds or more, not {seconds:g}")

@@ -47,6 +47,10 @@ class JobPolicy:
             if value is not None and value not in get_args(kinds):
                 known = ", ".join(map(repr, get_args(kinds)))
                 raise InvalidOptionError(f"A job's {option} is one of {known}, not {value!r}")
+        if not isinstance(self.backoff, Backoff | None):
+            raise InvalidOptionError(
+                f"A job's backoff is a Backoff, such as Backoff.fixed(30), not {self.backoff!r}"
+            )
         if self.timeout_ms == 0:
             raise InvalidOptionError("A job's timeout is more than 0 seconds; None sets no bound")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,8 @@ from bullq.errors import JobDefinitionError
 from bullq.jobs.job import SERVICE_SUFFIX, Job
 from bullq.jobs.registry import JobRegistry
 
+_OURS = f"{Path(__file__).parents[1]}{os.sep}"
+
 
 def discover(package: str) -> JobRegistry:
     """Import every `<queue>/<job>_service.py` below *package* and register its jobs.
@@ -19,9 +22,10 @@ def discover(package: str) -> JobRegistry:
     Raises JobDefinitionError with all problems: services that raise at import or define no job,
     two jobs of one name, payload types that are no JSON object.
     """
-    problems: list[str] = []
     jobs: list[Job[Any, Any]] = []
-    for module_name in _service_modules(package):
+    folders = _folders(package)
+    problems = [problem for folder in folders for problem in _misplaced(package, folder)]
+    for module_name in _service_modules(package, folders):
         module = _import(module_name, problems)
         if module is None:
             continue
@@ -51,20 +55,30 @@ def jobs_in(module: ModuleType) -> list[Job[Any, Any]]:
     ]
 
 
-def _service_modules(package: str) -> list[str]:
+def _folders(package: str) -> list[Path]:
     try:
         root = importlib.import_module(package)
     except (Exception, SystemExit) as error:
         raise JobDefinitionError([import_problem(package, error)]) from error
     if not hasattr(root, "__path__"):
         raise JobDefinitionError([f"{package}: is a module; a package of jobs is a folder"])
+    return [Path(location) for location in root.__path__]
+
+
+def _service_modules(package: str, folders: list[Path]) -> list[str]:
     # Folders, not pkgutil: a queue's folder may go without an __init__.py.
-    services = [
-        service
-        for location in root.__path__
-        for service in Path(location).glob(f"*/*{SERVICE_SUFFIX}.py")
-    ]
+    services = [service for folder in folders for service in folder.glob(f"*/*{SERVICE_SUFFIX}.py")]
     return sorted(f"{package}.{service.parent.name}.{service.stem}" for service in services)
+
+
+def _misplaced(package: str, folder: Path) -> list[str]:
+    """List the services that stand beside the queues' folders, where nobody would look for them."""
+    return [
+        f"{package}.{file.stem}: stands in no queue's folder; "
+        f"move it to {package.replace('.', '/')}/<queue>/{file.name}"
+        for file in sorted(folder.glob(f"*{SERVICE_SUFFIX}.py"))
+        if "@job" in file.read_text(encoding="utf-8", errors="replace")
+    ]
 
 
 def _import(name: str, problems: list[str]) -> ModuleType | None:
@@ -86,6 +100,9 @@ def import_problem(name: str, error: BaseException) -> str:
         )
     place = ""
     if not isinstance(error, SyntaxError):  # it names its own line
-        last = traceback.extract_tb(error.__traceback__)[-1]
+        frames = traceback.extract_tb(error.__traceback__)
+        # Whoever gives @job what cannot be wants to see the line of theirs, not ours.
+        theirs = [one for one in frames if not one.filename.startswith((_OURS, "<"))]
+        last = (theirs or frames)[-1]
         place = f" ({last.filename}:{last.lineno})"
     return f"{name}: raises {type(error).__name__} at import: {error}{place}"

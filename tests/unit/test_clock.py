@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,12 @@ def test_seconds_and_timedeltas_become_whole_milliseconds(
 )
 def test_a_negative_or_endless_duration_is_refused(duration: Duration) -> None:
     with pytest.raises(ValueError, match="a duration is 0 seconds or more, not"):
+        to_ms(duration)
+
+
+@pytest.mark.parametrize("duration", ["5s", "5", None, [5]])
+def test_what_is_no_length_of_time_is_refused(duration: Any) -> None:
+    with pytest.raises(ValueError, match="a duration is a timedelta or a number of seconds, not"):
         to_ms(duration)
 
 

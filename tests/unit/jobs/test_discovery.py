@@ -124,6 +124,31 @@ def test_a_service_that_raises_at_import_is_told_with_its_line(make: Make) -> No
     assert problem.endswith("mail_service.py:3)")
 
 
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("timeout='5s'", "a duration is a timedelta or a number of seconds, not '5s'"),
+        ("backoff='fixed'", "A job's backoff is a Backoff, such as Backoff.fixed(30), not 'fixed'"),
+        ("retries=3", "unexpected keyword argument 'retries'"),
+    ],
+)
+def test_an_option_that_cannot_be_is_told_with_the_user_s_line(
+    make: Make, option: str, sentence: str
+) -> None:
+    [problem] = problems(make({"default/mail_service.py": service(options=f"({option})")}))
+    assert sentence in problem
+    assert problem.endswith("mail_service.py:8)")
+
+
+def test_a_service_outside_of_the_queues_folders_is_told(make: Make) -> None:
+    files = {"mail_service.py": service(), "smtp_service.py": "", "default/x_service.py": service()}
+    package = make(files)
+    assert problems(package) == [
+        f"{package}.mail_service: stands in no queue's folder; "
+        f"move it to {package}/<queue>/mail_service.py"
+    ]
+
+
 def test_a_missing_import_of_a_service_is_told_with_its_line(make: Make) -> None:
     package = make({"default/mail_service.py": "\nimport nowhere_to_be_found"})
     [problem] = problems(package)
