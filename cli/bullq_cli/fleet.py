@@ -109,8 +109,10 @@ async def _run(app: Bullq, orders: Orders, observer: Observer, signals: StopSign
     finally:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(app.aclose(), _CLOSE_DEADLINE)
-    for task in tasks:
-        task.result()
+    # All are asked, or asyncio prints the errors of those that nobody has asked.
+    for error in [task.exception() for task in tasks]:
+        if error is not None:
+            raise error
     if share.is_due and not signals.received:
         raise typer.Exit(RECYCLED)
 

@@ -117,6 +117,20 @@ print(json.dumps([name for name in {(*SLOW, "bullq")!r} if name in sys.modules])
     assert json.loads(printed.splitlines()[-1]) == []
 
 
+def test_ctrl_c_before_anything_has_begun_prints_nothing(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    code = "import sys; from bullq_cli import main; sys.exit(main(['--help']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        cwd=tmp_path,  # where -c looks first
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_bullq_alone_prints_the_help(tmp_path: Path, record_property: Any) -> None:
     project = Project(tmp_path)
     alone = project.run()

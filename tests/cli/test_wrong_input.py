@@ -81,7 +81,9 @@ def test_what_answers_is_no_redis(project: Project, words: tuple[str, ...]) -> N
     assert f"What answers at {url.rpartition('/')[2]} is no Redis" in message
 
 
-@pytest.mark.parametrize("words", [WORK, ("dev",), ("queues", "events", "default")])
+@pytest.mark.parametrize(
+    "words", [WORK, ("worker", "--all"), ("dev",), ("queues", "events", "default")]
+)
 def test_redis_is_not_there(project: Project, words: tuple[str, ...]) -> None:
     port = free_port()
     message = told_short(project, *words, code=3, REDIS_URL=f"redis://127.0.0.1:{port}")
