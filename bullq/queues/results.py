@@ -58,9 +58,7 @@ class ResultWatcher:
             self._leave(job_id, future)
 
     async def _ended_before(self, job_id: str, since_ms: int) -> Ended | None:
-        with self._store.errors():
-            fields = await self._store.client().hgetall(self._keys.job(job_id))
-        record = JobRecord(job_id, fields)
+        record = await self._record(job_id)
         if not record.exists:
             ended = await self._ended_in_stream(job_id, since_ms)
             if ended is None:
@@ -70,6 +68,12 @@ class ResultWatcher:
                 )
             return ended
         return _ended_on_record(record)
+
+    async def _record(self, job_id: str) -> JobRecord:
+        """Read a job, over one connection for all who ask: they may be hundreds at once."""
+        with self._store.errors():
+            fields = await self._store.pipelined().execute("HGETALL", self._keys.job(job_id))
+        return JobRecord(job_id, dict(zip(fields[::2], fields[1::2], strict=True)))
 
     async def _ended_in_stream(self, job_id: str, since_ms: int) -> Ended | None:
         """Look a removed job up in what the stream still holds, newest first."""
@@ -135,9 +139,7 @@ class ResultWatcher:
     async def _look_at_records(self) -> None:
         """Tell what has ended while nobody listened: the stream may have been trimmed since."""
         for job_id in list(self._waiters):
-            with self._store.errors():
-                fields = await self._store.client().hgetall(self._keys.job(job_id))
-            if ended := _ended_on_record(JobRecord(job_id, fields)):
+            if ended := _ended_on_record(await self._record(job_id)):
                 self._tell(ended)
 
     def _fail(self, error: Exception) -> None:
