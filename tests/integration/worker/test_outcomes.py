@@ -14,6 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from bullq import Backoff, Bullq, Context, GiveUp, JobFailed, QueueSpec, RetryAfter, job
+from bullq.jobs.limits import MOST_RESULT_BYTES
 from bullq.protocol.record import JobRecord
 from tests.conftest import AppFactory
 from tests.support.deadline import DEADLINE
@@ -188,15 +189,17 @@ async def test_a_payload_that_does_not_fit_fails_at_once(make_app: AppFactory) -
     assert (await record(app, "a")).attempts_made == 1
 
 
-async def test_a_result_of_5_mb_arrives(make_app: AppFactory) -> None:
+async def test_a_result_as_large_as_may_be_arrives(make_app: AppFactory) -> None:
+    letters = MOST_RESULT_BYTES // 2 - 1  # of two bytes each, between quotes
+
     @job(queue="one", name="large")
     async def large(data: Nothing) -> str:
-        return "ключ" * 625_000
+        return "я" * letters
 
     app = make_app(large, queues=[ONE])
     async with running_worker(app, "one"):
         result = await (await large.dispatch(Nothing())).result(timeout=DEADLINE)
-    assert len(result.encode()) == 5_000_000
+    assert result == "я" * letters
 
 
 async def test_an_async_job_past_its_timeout_is_cancelled_and_tried_again(
@@ -310,7 +313,7 @@ async def test_an_error_whose_traceback_cannot_be_formatted_is_recorded(
         raise SystemError("AST constructor recursion depth mismatch")
 
     app = make_app(fails, queues=[ONE])
-    monkeypatch.setattr("bullq.worker.outcome.traceback.format_exception", broken)
+    monkeypatch.setattr("bullq.jobs.failure.traceback.format_exception", broken)
     async with running_worker(app, "one") as (_, recorder):
         receipt = await fails.dispatch(Nothing())
         [told] = await recorder.wait_for("job_failed")
