@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import bullmq
-from pydantic_core import from_json
 
 from bullq.engines.ending import Lost
 from bullq.engines.engine import PERMANENT
@@ -16,7 +15,7 @@ from bullq.engines.memo import PREFIX
 from bullq.engines.memory import ChildState, Memory
 from bullq.jobs.dispatching import DispatchOptions, current_dispatcher
 from bullq.jobs.retry import wait_after
-from bullq.protocol.record import to_json
+from bullq.protocol.record import read_json, to_json
 from bullq.queues.options import job_options
 from bullq.queues.steplog import event_field
 from bullq.store.adding import JobKind, NewJob
@@ -116,7 +115,7 @@ class BullmqMemory(Memory):
     def events(self, name: str) -> Iterable[tuple[int, str]]:
         """Give the events of that name that had come when it was looked for them."""
         for number, text in self._events.items():
-            event = from_json(text)
+            event = read_json(text)
             if event.get("name") == name:
                 yield number, to_json(event.get("payload"))
 
@@ -168,7 +167,7 @@ class BullmqMemory(Memory):
 
     def _next_look(self) -> FieldTimer:
         """Give when to look after children, whose end wakes no job that waits in 'delayed'."""
-        stored = from_json(self._record.fields.get(_LOOKS, "{}"))
+        stored = read_json(self._record.fields.get(_LOOKS, "{}"))
         looks = int(stored.get("looks", 0))
         delay_ms = min(_FIRST_LOOK_MS * 2 ** min(looks, 16), _LAST_LOOK_MS)
         return FieldTimer(_LOOKS, f'{{"looks":{looks + 1},"until":', delay_ms)

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import from_json
-
 from bullq.engines.engine import Step
 from bullq.errors import StepFailed
+from bullq.protocol.record import read_json
 
 PREFIX = "step:"
 """What the fields of finished and begun steps begin with, beside BullMQ's own in a job's hash."""
@@ -43,7 +42,7 @@ class Entry:
         """Read an entry; its result stays JSON text."""
         if text.startswith(_RESULT):
             return cls(result=text[len(_RESULT) : -1])
-        stored: dict[str, Any] = from_json(text)
+        stored: dict[str, Any] = read_json(text)
         if "result" in stored:
             stored["result"] = json.dumps(stored["result"])
         return cls(**stored)
@@ -92,7 +91,7 @@ def read_steps(fields: Mapping[str, str]) -> dict[str, Any]:
     steps: dict[str, Any] = {}
     for name in sorted(name for name in fields if name.startswith(PREFIX)):
         try:
-            steps[name.removeprefix(PREFIX)] = from_json(fields[name])
+            steps[name.removeprefix(PREFIX)] = read_json(fields[name])
         except ValueError:
             steps[name.removeprefix(PREFIX)] = fields[name]
     return steps
@@ -121,7 +120,7 @@ class Memo:
         self._body_failures = attempts_made if not self._texts else 0
         self._body_progress = 0
         if BODY in fields:
-            body = from_json(fields[BODY])
+            body = read_json(fields[BODY])
             self._body_failures, self._body_progress = body["failures"], body["progress"]
 
     @property

@@ -100,7 +100,7 @@ class Payload(Generic[T]):
         """Read JSON *text*; raises PayloadError with pydantic's words where it does not fit."""
         try:
             # By name, too: what has an alias for reading only is written under its name.
-            return _read(self._adapter, text, by_alias=True, by_name=True)
+            return _read(self._adapter, text, by_name=True)
         except ValidationError as error:
             raise PayloadError(f"payload: {describe(error)}") from error
 
@@ -155,13 +155,14 @@ def _write_halves(adapter: TypeAdapter[Any], value: Any) -> bytes:
     return json.dumps(data, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _read(adapter: TypeAdapter[T], text: str, **how: bool) -> T:
+def _read(adapter: TypeAdapter[T], text: str, *, by_name: bool | None = None) -> T:
     """Read JSON, and also what pydantic's parser refuses of it, but Node writes.
 
-    That is halves of characters, as cutting a text in JavaScript leaves, and deep nesting.
+    That is halves of characters, as cutting a text in JavaScript leaves, and deep nesting. With
+    *by_name* fields are found by their names, too.
     """
     try:
-        return adapter.validate_json(text, **how)
+        return adapter.validate_json(text, by_alias=by_name, by_name=by_name)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         if first["type"] != "json_invalid" or first["loc"]:
@@ -170,7 +171,7 @@ def _read(adapter: TypeAdapter[T], text: str, **how: bool) -> T:
             data = json.loads(text)
         except (ValueError, RecursionError):
             raise error from None
-    return adapter.validate_python(data, **how)
+    return adapter.validate_python(data, by_alias=by_name, by_name=by_name)
 
 
 _ANYTHING: Result[Any] = Result(Any)

@@ -8,8 +8,9 @@ from typing import Any
 
 from bullq.engines.inngest import sdk
 from bullq.engines.inngest.events import ENVELOPE
-from bullq.engines.inngest.exact import is_rounded
+from bullq.engines.inngest.exact import is_changed
 from bullq.errors import StepFailed
+from bullq.protocol.record import to_json
 
 
 class Told(sdk.Error):
@@ -35,6 +36,8 @@ class Told(sdk.Error):
 
 def kept(value: Any, failures: int) -> Any:
     """Give what Inngest keeps of a step: the result itself, and its failed attempts if any."""
+    if is_changed(value):
+        return {ENVELOPE: {"exact": to_json(value), "failures": failures}}
     if failures or _envelope(value) is not None:
         return {ENVELOPE: {"value": value, "failures": failures}}
     return value
@@ -43,8 +46,8 @@ def kept(value: Any, failures: int) -> Any:
 def output(text: str) -> Any:
     """Give a job's result (JSON text) as the server is to keep it, and to give it to a parent."""
     value = json.loads(text)
-    if is_rounded(value) or _envelope(value) is not None:
-        return {ENVELOPE: {"exact": text}}
+    if is_changed(value) or _envelope(value) is not None:
+        return {ENVELOPE: {"exact": to_json(value)}}
     return value
 
 
@@ -71,7 +74,7 @@ def read(step: str, value: Any) -> Any:
         return value
     if "failed" in told:
         raise StepFailed(step, **told["failed"])
-    return told["value"]
+    return json.loads(told["exact"]) if "exact" in told else told["value"]
 
 
 def failures_of(memo: object, *, failed: bool, attempts: int) -> int:

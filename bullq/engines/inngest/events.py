@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from bullq.clock import Duration, to_ms
-from bullq.engines.inngest.exact import is_rounded, to_text
+from bullq.engines.inngest.exact import is_changed
 from bullq.engines.inngest.http import new_client
 from bullq.errors import PayloadError
 from bullq.jobs.limits import MOST_EVENT_BYTES
+from bullq.protocol.record import to_json
 from bullq.store.perloop import PerLoop
 
 if TYPE_CHECKING:
@@ -95,10 +96,10 @@ class JobMessage:
 def enveloped(data: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
     """Put what the function is told beside the payload's fields.
 
-    A payload that the server would round is in it as a text, in place of the fields.
+    A payload that the server would change is in it as a text, in place of the fields.
     """
-    if is_rounded(data):
-        return {ENVELOPE: {**told, "exact": to_text(data)}}
+    if is_changed(data):
+        return {ENVELOPE: {**told, "exact": to_json(data)}}
     return {**data, ENVELOPE: told}
 
 
@@ -179,11 +180,8 @@ def _body(events: list[dict[str, Any]]) -> bytes:
 
 def _text(event: dict[str, Any]) -> bytes:
     """Write an event in UTF-8: escapes could double the size by which it was let through."""
-    write = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
-    try:
-        return write(event).encode()
-    except UnicodeEncodeError:  # halves of characters, which only escapes can tell
-        return json.dumps(event, separators=(",", ":"), allow_nan=False).encode()
+    text = json.dumps(event, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace")  # what JSON escapes, too: half characters
 
 
 def _seed(events: list[dict[str, Any]]) -> str:

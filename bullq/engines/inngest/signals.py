@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING
 
 from bullq.engines.inngest.events import Outcome
@@ -47,12 +46,7 @@ class SignalSender:
         self, job_id: str, event: str, payload: str, unkept: Exception | None = None
     ) -> None:
         """Tell Inngest; where the event is kept, the job finds it even if that does not succeed."""
-        data = {
-            "job": job_id,
-            "event": event,
-            "payload": json.loads(payload),
-            "kept": unkept is None,
-        }
+        data = {"job": job_id, "event": event, "payload": payload, "kept": unkept is None}
         sent = await self._sender.send_plain([{"name": SIGNAL, "data": data}], deadline=_DEADLINE)
         if unkept is not None and sent.outcome is not Outcome.ACCEPTED:
             raise StoreUnavailable(

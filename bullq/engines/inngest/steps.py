@@ -158,7 +158,7 @@ class InngestSteps(Steps):
 
     async def _look(self, step: Step, event: str, waited: int, woken: Any) -> str | None:
         """Take an event that our store has, or the one that has woken the job and is not there."""
-        sent = None if woken is None else json.dumps(woken.data["payload"])
+        sent: str | None = None if woken is None else woken.data["payload"]
         if sent is not None and not woken.data["kept"]:
             return sent
 

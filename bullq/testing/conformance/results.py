@@ -182,6 +182,31 @@ async def any_text_comes_back(bench: Bench) -> None:
 
 
 @case("results")
+async def halves_of_characters_come_back(bench: Bench) -> None:
+    """Half a character, as JavaScript leaves where it cuts a text, comes back from anywhere."""
+    half = "cut \ud83d"
+
+    @on(name="child")
+    async def child(data: dict[str, str]) -> str:
+        return data["text"] + "!"
+
+    @on()
+    async def body(data: dict[str, str], ctx: Context) -> list[str]:
+        async def send() -> None:
+            await body.send_event(ctx.job_id, "half", half)
+
+        made = [data["text"], await ctx.run("give", lambda: half)]
+        await ctx.run("send", send)
+        made.append(await ctx.wait_for("half", "half", 3600))
+        await ctx.sleep("pause", bench.pause)
+        return [*made, await ctx.invoke("child", child, {"text": half})]
+
+    async with bench.session(body, child) as session:
+        made = await (await session.start(body, {"text": half})).result()
+    expect(made, [half, half, half, half + "!"])
+
+
+@case("results")
 async def numbers_come_back(bench: Bench) -> None:
     """Large integers and fractions come back exactly."""
     numbers = [0, -1, 2**53 + 1, 0.1, 1e-9, True]
