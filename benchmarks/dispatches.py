@@ -161,6 +161,7 @@ async def black_hole(bench: Bench) -> Taken:
         async with bench.app(
             f"redis://{address}", breaker=_NeverOpen(), BULLQ_REDIS_TIMEOUT="100ms"
         ):
+            await _each(_plainly(confirmed), at_once=10, count=_WARM_UP)
             return await _each(_plainly(confirmed), at_once=10)
 
 

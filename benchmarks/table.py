@@ -22,7 +22,7 @@ _MEMORY_AND_REDIS = "noop-100"
 """The workload whose runs give memory and Redis time per job."""
 
 
-_DISPATCHES = "<!-- What follows was measured by itself: benchmarks/dispatches.py. -->\n\n"
+_DISPATCHES = "<!-- What follows is measured by benchmarks/dispatches.py. -->\n\n"
 
 
 @dataclass(frozen=True, kw_only=True)
