@@ -7,13 +7,11 @@ import asyncio
 import httpx
 import pytest
 
-from bullq import Bullq, QueueSpec
-from bullq.dispatch.canary import Canaries
 from bullq.queues.canary import canary_queue
 from bullq.settings import Settings
 from bullq.telemetry.hooks import CanaryEvent, Observer
 from bullq.web import asgi
-from tests.integration.dispatch.conftest import JOBS, QUEUE, Site, SiteFactory
+from tests.integration.dispatch.conftest import QUEUE, Site, SiteFactory
 from tests.support.deadline import DEADLINE
 from tests.support.inngest_double import serving
 from tests.support.proxy import Mode
@@ -22,8 +20,8 @@ from tests.support.workers import Recorder, running_worker
 CANARY = {"BULLQ_CANARY": "1h"}
 
 
-async def _send(site: Site, canaries: Canaries | None = None) -> dict[str, CanaryEvent]:
-    told = await (canaries or site.app.canaries_of([QUEUE])).send(Observer())
+async def _send(site: Site) -> dict[str, CanaryEvent]:
+    told = await site.app.canaries_of([QUEUE]).send(Observer())
     return {one.engine: one for one in told}
 
 
@@ -58,7 +56,7 @@ async def test_canaries_leave_nothing_and_no_other_worker_can_take_them(
 
 
 async def test_an_engine_that_takes_jobs_and_runs_none_is_told(make_site: SiteFactory) -> None:
-    site = await make_site(BULLQ_CANARY="3s")
+    site = await make_site(BULLQ_CANARY="2s")
     async with running_worker(site.own, QUEUE) as (worker, _):
         await _until_taken(site)
         site.double.forget()
@@ -116,19 +114,6 @@ async def test_they_are_off_by_default(make_site: SiteFactory) -> None:
 def test_an_interval_is_a_second_or_more(text: str) -> None:
     with pytest.raises(ValueError, match="greater than or equal to 1000"):
         Settings(BULLQ_CANARY=text)
-
-
-async def test_a_queue_of_ones_own_has_them_too(make_site: SiteFactory) -> None:
-    site = await make_site(**CANARY)
-    app = Bullq(jobs=JOBS, queues=[QueueSpec(name="more")], settings=site.own.settings)
-    async with running_worker(app, "more"):
-        canaries = Canaries(lambda: [app.queue("more")], None, every=3_600)
-        async with asyncio.timeout(DEADLINE):
-            while (await _send(site, canaries))["bullmq"].came is None:  # noqa: ASYNC110 - it begins beside it
-                await asyncio.sleep(0.05)
-        assert canaries.last["more", "bullmq"].came
-        assert not canaries.dead
-    await app.aclose()
 
 
 async def _until_taken(site: Site) -> None:

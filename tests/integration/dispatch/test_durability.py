@@ -87,7 +87,8 @@ async def test_a_job_begins_once_a_replica_has_its_claim(
     app = make_app(*JOBS, queues=STRICT, url=own_server.url)
     loose = Bullq(jobs=JOBS, settings=Settings(REDIS_URL=own_server.url, BULLQ_PREFIX=prefix))
     client, active = loose.store.client(), app.queue(QUEUE).keys.key("active")
-    async with running_worker(app, QUEUE):
+    async with running_worker(app, QUEUE) as (worker, _):
+        await asyncio.wait_for(worker._exchange.idle.wait(), DEADLINE)  # its first look is over
         replica.signal(signal.SIGSTOP)
         receipt = await double_it.dispatch(Number(number=2))  # by an application that is not strict
         async with asyncio.timeout(DEADLINE):
@@ -125,6 +126,6 @@ async def _follows(server: RedisServer) -> None:
     client = store.store.client()
     async with asyncio.timeout(DEADLINE):
         await client.set("written", "once")
-        while not await client.wait(1, 1_000):
-            pass
+        while not await client.wait(1, 100):
+            await client.set("written", "again")
     await store.aclose()
