@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.typing.pages import PAGES, blocks, place, program
+
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
@@ -17,9 +19,22 @@ DEADLINE = 300.0  # seconds; the first run reads pydantic and redis, later ones 
 
 
 @pytest.fixture(scope="module")
-def errors() -> dict[str, list[tuple[int, str]]]:
+def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Write down the programs that are on the pages of README and docs."""
+    folder = tmp_path_factory.mktemp("pages")
+    written = {}
+    for page in PAGES:
+        if blocks(page):
+            name = f"{page.relative_to(ROOT)}".removesuffix(".md").replace("/", "_").lower()
+            written[f"{page.relative_to(ROOT)}"] = folder / f"page_{name}.py"
+            written[f"{page.relative_to(ROOT)}"].write_text(program(page), encoding="utf-8")
+    return written
+
+
+@pytest.fixture(scope="module")
+def errors(programs: dict[str, Path]) -> dict[str, list[tuple[int, str]]]:
     """Check all files in one strict run, as a user's project would: no settings of ours."""
-    files = [HERE / "api.py", HERE / "mistakes.py"]
+    files = [HERE / "api.py", HERE / "mistakes.py", *programs.values()]
     done = subprocess.run(
         [
             *(sys.executable, "-m", "mypy", "--strict", "--config-file="),
@@ -48,9 +63,22 @@ def test_the_api_as_users_write_it_is_accepted(errors: dict[str, list[tuple[int,
 
 
 def test_nothing_is_reported_outside_the_users_files(
-    errors: dict[str, list[tuple[int, str]]],
+    errors: dict[str, list[tuple[int, str]]], programs: dict[str, Path]
 ) -> None:
-    assert set(errors) == {"api.py", "mistakes.py"}
+    pages = {file.name for file in programs.values()}
+    assert set(errors) == {"api.py", "mistakes.py", *pages}
+
+
+def test_the_python_of_every_page_is_accepted(
+    errors: dict[str, list[tuple[int, str]]], programs: dict[str, Path]
+) -> None:
+    told = [
+        f"{page}, {place(file.read_text(encoding='utf-8'), line)}: {message}"
+        for page, file in programs.items()
+        for line, message in errors[file.name]
+    ]
+    assert "\n".join(told) == ""
+    assert len(programs) >= 8
 
 
 def test_exactly_the_seeded_mistakes_are_found(errors: dict[str, list[tuple[int, str]]]) -> None:
