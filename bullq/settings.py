@@ -239,7 +239,7 @@ def mask_url(url: str) -> str:
     Whatever stands before the last '@' may hold the password: an unescaped '/' or '#' in it is
     a mistake that must not show it.
     """
-    url = re.sub(r"([?&]password=)[^&#]*", r"\1***", url, flags=re.IGNORECASE)
+    url = re.sub(r"([?&](?:\w+_)?password=)[^&#]*", r"\1***", url, flags=re.IGNORECASE)
     before, at, rest = url.rpartition("@")
     scheme, separator, secret = before.rpartition("://")
     if not at or secret.startswith("/"):  # a path of a Unix socket may have an '@' in it

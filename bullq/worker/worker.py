@@ -148,6 +148,7 @@ class Worker:
         """Claim no more, let running jobs end within the drain timeout, put the rest back."""
         if drain_timeout is not None:
             self._drain_ms = to_ms(drain_timeout)
+        self._exchange.stop_claiming()  # at once: a job that has ended is not to bring the next one
         self._stopping.set()
 
     def pause(self) -> None:

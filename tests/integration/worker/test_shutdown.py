@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from bullq import Bullq, Context, QueueSpec, job
 from bullq.protocol.record import JobRecord
+from bullq.telemetry.hooks import JobEvent, Observer
 from tests.conftest import AppFactory
 from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer
@@ -49,6 +50,30 @@ async def attempts(app: Bullq, queue: str, ids: list[str]) -> list[tuple[int, in
         JobRecord(one, fields) for one, fields in zip(ids, await pipe.execute(), strict=True)
     ]
     return [(record.attempts_made, record.stalled_count) for record in records]
+
+
+async def test_a_worker_that_is_stopped_as_a_job_ends_begins_no_other(
+    make_app: AppFactory,
+) -> None:
+    """Though the call that records the one brings the next."""
+    began: list[int] = []
+
+    async def work(data: Number) -> None:
+        began.append(data.n)
+
+    app = make_app(job(queue="default", name="work")(work))
+    receipts = [await app.jobs.find("default", "work").dispatch(Number(n=n)) for n in range(3)]
+
+    class Stopper(Observer):
+        def job_completed(self, job: JobEvent) -> None:
+            worker.stop()
+
+    worker = app.worker("default", Stopper(), concurrency=1)
+    async with asyncio.timeout(DEADLINE):
+        await worker.run()
+    assert began == [0]
+    assert [await receipt.status() for receipt in receipts] == ["completed", "waiting", "waiting"]
+    assert await attempts(app, "default", [receipt.id for receipt in receipts[1:]]) == [(0, 0)] * 2
 
 
 async def test_1_000_jobs_per_queue_outlive_a_worker_that_is_stopped_in_the_middle(
