@@ -120,16 +120,37 @@ class Relay:
             in_doubt = error.in_doubt
         except TimeoutError:
             in_doubt = True
-        if not sent and not in_doubt:  # nothing was added: these are as they were
-            unsent = [job for job in batch if not job.maybe]
-            await self._outbox.clear_maybe(unsent, self._holder)
         return await self._sent_without_redis(batch, in_doubt=in_doubt and not sent)
 
     async def _added(self, queue: JobQueue, jobs: list[Kept]) -> list[Kept]:
-        """Put jobs of which no event was sent on their queue."""
-        (terms, since), group = next(groupby(jobs, key=_adding))
-        batch = list(group)
-        await self._outbox.begin(batch, self._holder, maybe=True, sent=False)
+        """Put jobs of which no event was sent on their queue, in order; give those it has."""
+        await self._outbox.begin(jobs, self._holder, maybe=True, sent=False)
+        done: list[Kept] = []
+        answered = sent = 0
+        failure: StoreUnavailable | None = None
+        until = asyncio.get_running_loop().time() + _DEADLINE / 3
+        for (terms, since), group in groupby(jobs, key=_adding):
+            batch = list(group)
+            try:
+                done += await self._added_alike(queue, batch, terms, since)
+            except StoreUnavailable as error:
+                failure = error
+                sent += len(batch) if error.in_doubt else 0
+                break
+            answered = sent = answered + len(batch)
+            if asyncio.get_running_loop().time() > until:
+                break  # the next call goes on
+        unsent = [job for job in jobs[sent:] if not job.maybe]
+        if unsent:  # these are as they were
+            await self._outbox.clear_maybe(unsent, self._holder)
+        if failure is not None and not answered:
+            raise failure
+        return done
+
+    async def _added_alike(
+        self, queue: JobQueue, batch: list[Kept], terms: Confirmation, since: str | None
+    ) -> list[Kept]:
+        """Add jobs of the same terms in one call."""
         arbiter = Arbiter(queue.scripts(), queue.keys)
         with queue.store.errors():
             answer = await arbiter.add_confirmed([_new(job) for job in batch], terms, epoch=since)
