@@ -52,6 +52,8 @@ class History:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o644)
+        self._read = 0
+        self._entries: list[Entry] = []
 
     def note(self, what: str, job: str = "", engine: str = "", **more: Any) -> None:
         """Append one line."""
@@ -66,9 +68,14 @@ class History:
         os.write(self._file, json.dumps(line).encode() + b"\n")
 
     def entries(self) -> list[Entry]:
-        """Read what all processes have written so far, in the order in which it was."""
-        lines = self.path.read_bytes().splitlines()
-        return [_entry(json.loads(line)) for line in lines]
+        """Give what all processes have written so far, in the order in which it was."""
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            new = file.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
+        self._entries += [_entry(json.loads(line)) for line in whole.splitlines()]
+        return list(self._entries)
 
     def close(self) -> None:
         os.close(self._file)

@@ -37,6 +37,7 @@ _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
 _LOOK_AGAIN = 0.03  # seconds; other processes tell nobody here
 _GRACE_MS = 200
+_MOST_NAMED = 100  # of the jobs at one place
 _LISTS = ("wait", "paused", "active")
 _ZSETS = ("prioritized", "delayed", "bullq:rerouted")
 
@@ -141,19 +142,19 @@ class Site:
         return judge(self.history.entries())
 
     async def _under_way(self, queue: str) -> list[tuple[str, str]]:
-        """Name jobs and their places, in the order in which they go from one to the next."""
+        """Name some jobs and their places, in the order in which they go from one to the next."""
         found: list[tuple[str, str]] = []
         for path in filter(Path.exists, self.outboxes):
             outbox = Outbox(path)
-            found += [(job.id, "outbox") for job in await outbox.jobs(limit=10_000)]
+            found += [(job.id, "outbox") for job in await outbox.jobs(limit=_MOST_NAMED)]
             await outbox.aclose()
         keys = self.own.queue(queue).keys
         async with redis.asyncio.Redis.from_url(self.server.url, decode_responses=True) as client:
             pipeline = client.pipeline()
             for name in _LISTS:
-                pipeline.lrange(keys.key(name), 0, -1)
+                pipeline.lrange(keys.key(name), 0, _MOST_NAMED)
             for name in _ZSETS:
-                pipeline.zrange(keys.key(name), 0, -1)
+                pipeline.zrange(keys.key(name), 0, _MOST_NAMED)
             told = await pipeline.execute()
         for place, job_ids in zip(_LISTS + _ZSETS, told, strict=True):
             found += [(job_id, place) for job_id in job_ids]
