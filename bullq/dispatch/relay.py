@@ -132,14 +132,17 @@ class Relay:
         for (terms, since), group in groupby(jobs, key=_adding):
             batch = list(group)
             try:
-                done += await self._added_alike(queue, batch, terms, since)
+                added = await self._added_alike(queue, batch, terms, since)
             except StoreUnavailable as error:
                 failure = error
                 sent += len(batch) if error.in_doubt else 0
                 break
+            done += added
             answered = sent = answered + len(batch)
-            if asyncio.get_running_loop().time() > until:
-                break  # the next call goes on
+            gone = {job.key for job in added}
+            stays = any(job.order_key for job in batch if job.key not in gone)
+            if stays or asyncio.get_running_loop().time() > until:
+                break  # the next call goes on, without those that have to stay behind others
         unsent = [job for job in jobs[sent:] if not job.maybe]
         if unsent:  # these are as they were
             await self._outbox.clear_maybe(unsent, self._holder)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,20 @@ class Arbiter:
         raise StoreUnavailable(f"refused before the question of {jobs[0].id} was sent")
 
 
+class Wiped:
+    """Has lost its data since anything was added for the first time."""
+
+    def __init__(self, *_: object) -> None:
+        """Serve any queue."""
+
+    async def add_confirmed(
+        self, jobs: Sequence[NewJob], _: object, *, epoch: str | None
+    ) -> ConfirmedAdds:
+        if epoch is not None:
+            return ConfirmedAdds("new", None)
+        return ConfirmedAdds("new", [Added(Adding.ADDED, job.id) for job in jobs])
+
+
 class Scripts:
     """Keeps no events for any job."""
 
@@ -40,6 +55,32 @@ class Scripts:
         return {}
 
 
+async def _flushed(outbox: Outbox) -> tuple[int, int]:
+    queue: Any = SimpleNamespace(
+        store=SimpleNamespace(client=list, pipelined=list, errors=nullcontext),
+        scripts=list,
+        keys=None,
+    )
+    return await relay.Relay(outbox, lambda _: queue, None, Observer()).flush()
+
+
+async def test_no_job_goes_before_one_of_its_order_key_that_is_held_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "Arbiter", Wiped)
+    monkeypatch.setattr(relay, "ElsewhereScripts", Scripts)
+    outbox = Outbox(tmp_path / "outbox.db")
+    await outbox.keep(replace(a_job(1), order_key="a", maybe=True))
+    await outbox.keep(replace(a_job(2), order_key="a"))
+    await outbox.keep(replace(a_job(3), order_key="b"))
+    await outbox.keep(a_job(4))
+    assert await _flushed(outbox) == (2, 0)
+    first, second = await outbox.jobs()
+    assert (first.id, "lost data" in first.problem) == ("job-1", True)
+    assert (second.id, second.problem, second.maybe) == ("job-2", "", False)
+    await outbox.aclose()
+
+
 async def test_what_was_added_is_not_sent_elsewhere_where_redis_goes_right_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,13 +89,7 @@ async def test_what_was_added_is_not_sent_elsewhere_where_redis_goes_right_after
     outbox = Outbox(tmp_path / "outbox.db")
     for number in (1, 2):
         await outbox.keep(a_job(number))
-    queue: Any = SimpleNamespace(
-        store=SimpleNamespace(client=list, pipelined=list, errors=nullcontext),
-        scripts=list,
-        keys=None,
-    )
-    delivered, left = await relay.Relay(outbox, lambda _: queue, None, Observer()).flush()
-    assert (delivered, left) == (1, 1)
+    assert await _flushed(outbox) == (1, 1)
     [job] = await outbox.jobs()
     assert (job.id, job.maybe) == ("job-2", True)
     await outbox.aclose()
