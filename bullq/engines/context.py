@@ -172,7 +172,7 @@ class StepContext(Context):
         return self._split(branches)
 
     async def _split(self, branches: tuple[Callable[[], Awaitable[Any]], ...]) -> tuple[Any, ...]:
-        line = self._here()
+        line = self.here()
         with self._alone(line, "ctx.parallel"):
             self._go_on()
             lines = line.split(len(branches))
@@ -223,7 +223,7 @@ class StepContext(Context):
     async def _take(self, step: str, make: Callable[[Step], Awaitable[Any]]) -> Any:
         if not is_step_id(step):
             raise self.refuse(f"A step's id is a text that is not empty, not {step!r}")
-        line = self._here()
+        line = self.here()
         with self._alone(line, step):
             self._go_on()
             self._made += 1
@@ -241,7 +241,7 @@ class StepContext(Context):
             raise Interrupt("the attempt has ended")
         self.steps.check()
 
-    def _here(self) -> Line:
+    def here(self) -> Line:
         """Give the line of steps that the caller belongs to."""
         line = _LINE.get()
         if line is not None and line.context is self:

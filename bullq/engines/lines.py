@@ -22,6 +22,7 @@ class Line:
     path: str = ""
     busy: str | None = None
     splits: int = 0
+    rows: int = 0
     keys: set[str] = field(default_factory=set)
 
     def next_key(self, step: str) -> str:
@@ -33,6 +34,11 @@ class Line:
         self.keys.add(key)
         # An id that looks like a branch's path is told from one.
         return f"{self.path}/{key}" if _LIKE_A_PATH.match(key) else self.path + key
+
+    def next_place(self) -> str:
+        """Number the rows that are logged: the same place each time that the body comes by."""
+        self.rows += 1
+        return f"{self.path}{self.rows}"
 
     def split(self, branches: int) -> list[Line]:
         """Give a line for each branch of the next ctx.parallel."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from bullq.store.lua import official, script
@@ -88,6 +89,15 @@ class ElsewhereScripts:
             args=[job_id, row, "" if keep is None else keep],
         )
         return int(count)
+
+    async def add_log_once(self, job_id: str, place: str, row: str, keep: int | None) -> None:
+        """Add a row to a job's log, unless it was the last one from that *place* in its body."""
+        key, field = self._keys.job(job_id), f"row:{place}"
+        digest = sha256(row.encode()).hexdigest()[:8]
+        if await self._client.hget(key, field) == digest:
+            return
+        if await self.add_log(job_id, row, keep) >= 0:
+            await self._client.hset(key, field, digest)
 
     async def update_progress(self, job_id: str, progress: str) -> int:
         """Record a job's progress and tell it on the event stream (updateProgress-3)."""

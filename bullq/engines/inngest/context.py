@@ -60,13 +60,18 @@ class InngestContext(StepContext):
         self._cancelled = True
 
     def log(self, message: str) -> None:
-        """Add a row to the job's log."""
-        if not self._steps.replaying:
-            self.put_row(sendable(str(message)))
+        """Add a row to the job's log.
 
-    def put_row(self, row: str) -> None:
+        An attempt that follows another one, and a request for what branches do next, repeat the
+        body as far as no step on record tells: what it logs there is told by its place.
+        """
+        place = None if self._steps.calling else self.here().next_place()
+        if not self._steps.replaying:
+            self.put_row(sendable(str(message)), place)
+
+    def put_row(self, row: str, place: str | None = None) -> None:
         """Add a row to the job's log, wherever the body is."""
-        self.writer.put(lambda: self._shared.log(row))
+        self.writer.put(lambda: self._shared.log(row, place))
 
     def progress(self, value: Any) -> None:
         """Record the job's progress."""

@@ -46,8 +46,8 @@ class Shared(ABC):
         """Give the job a record (payload as JSON text, ms since the epoch) unless it has one."""
 
     @abstractmethod
-    async def log(self, row: str) -> None:
-        """Add a row to the job's log."""
+    async def log(self, row: str, place: str | None = None) -> None:
+        """Add a row to the job's log; one from a *place* in its body only where it is a new one."""
 
     @abstractmethod
     async def progress(self, text: str) -> None:

@@ -47,12 +47,13 @@ class InngestSteps(Steps):
         self._shared = shared
         self._children = children
         self._left: BaseException | None = None
-        self._calling = False
+        self.calling = False
+        """Whether a step's function runs: what it tells is new."""
 
     @property
     def replaying(self) -> bool:
         """Whether the body repeats what an earlier request did."""
-        return not self._calling and sdk.is_replaying(self._ctx)
+        return not self.calling and sdk.is_replaying(self._ctx)
 
     @property
     def attempt(self) -> int:
@@ -184,7 +185,7 @@ class InngestSteps(Steps):
     async def _attempt(self, step: Step, make: Callable[[], Awaitable[str]]) -> Any:
         """Make a step's attempt in the SDK's hands, and give what Inngest is to keep of it."""
         failures = self._run.attempt - 1
-        self._calling = True
+        self.calling = True
         try:
             return kept(json.loads(await make()), failures)
         except (Interrupt, StepMisuse, asyncio.CancelledError, GeneratorExit):
@@ -199,7 +200,7 @@ class InngestSteps(Steps):
                 raise Told(*told, retriable=True) from None
             return kept_failure(failed, failures + 1)
         finally:
-            self._calling = False
+            self.calling = False
 
     def _apart(self, branch: Branch) -> Branch:
         """Give a branch that is left by its own interrupt, whether its code swallows it or not."""

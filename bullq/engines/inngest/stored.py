@@ -69,9 +69,13 @@ class StoredShared(Shared):
             )
         )
 
-    async def log(self, row: str) -> None:
-        """Add a row to the job's log."""
-        await self._passing(self._scripts.add_log(self._id, row, self._queue.spec.keep_logs))
+    async def log(self, row: str, place: str | None = None) -> None:
+        """Add a row to the job's log; one from a *place* in its body only where it is a new one."""
+        keep = self._queue.spec.keep_logs
+        if place is None:
+            await self._passing(self._scripts.add_log(self._id, row, keep))
+        else:
+            await self._passing(self._scripts.add_log_once(self._id, place, row, keep))
 
     async def progress(self, text: str) -> None:
         """Record how far the job is."""

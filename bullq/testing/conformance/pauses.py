@@ -283,3 +283,31 @@ async def steps_that_lost_their_ids_are_told(bench: Bench) -> None:
         version[0] = "new"
         expect(await run.result(), "new")
         expect_in("the job has ended without", (await session.logs(run))[-1])
+
+
+@case("pauses")
+async def logs_of_branches_and_retries(bench: Bench) -> None:
+    """What is logged in a branch, or before a step that is tried again, is logged once, too."""
+
+    @on()
+    async def body(data: Input, ctx: Context) -> None:
+        async def branch() -> None:
+            ctx.log("branch")
+            await ctx.run("a", lambda: 1)
+            await ctx.run("b", lambda: 2)
+
+        async def flaky() -> None:
+            ctx.log(f"attempt {ctx.attempt}")
+            if ctx.attempt == 1:
+                raise ValueError("not yet")
+
+        ctx.log("first")
+        await ctx.parallel(branch, lambda: ctx.sleep("pause", bench.pause))
+        ctx.log("between")
+        await ctx.run("flaky", flaky)
+
+    async with bench.session(body) as session:
+        run = await session.start(body, Input())
+        await run.result()
+        logs = await session.logs(run)
+    expect(logs, ["first", "branch", "between", "attempt 1", "attempt 2"])
