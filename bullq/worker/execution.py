@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bullq.worker.executors import Executors
 
 _FLUSH_DEADLINE = 5.0  # seconds for a job's last log rows
+_CLEAN_UP = 30.0  # seconds for a job whose time is over to clean up after itself
 
 
 ExecutionFactory: TypeAlias = (
@@ -62,12 +63,15 @@ class Execution:
         self.stopped: Stop | None = None
         self.settlement: Settlement | None = None
         """What is being recorded of the attempt; None until it has ended or been given up."""
+        self.on_overdue: Callable[[Execution, Settlement], None] | None = None
+        """Hears what to record of an attempt that goes on long after its time is over."""
         self._queue = queue
         self._jobs = jobs
         self._scripts = scripts
         self._executors = executors
         self._context: BullmqContext | None = None
         self._event: JobEvent | None = None
+        self._alarm: asyncio.TimerHandle
         self._began = time.monotonic()
         self._ended = 0.0
 
@@ -188,15 +192,31 @@ class Execution:
             async with asyncio.timeout(timeout_ms / 1000) as deadline:
                 if self._context is not None:
                     self._context.body_deadline = deadline
-                return await call
+                self._give_up_after(deadline, timeout_ms)
+                try:
+                    return await call
+                finally:
+                    self._alarm.cancel()
         except TimeoutError:
             if not deadline.expired():
                 raise
             if self._context is not None:
                 self._context.cancel()
-            raise TimeoutError(
-                f"the attempt ran longer than its timeout of {format_ms(timeout_ms)}"
-            ) from None
+            raise _too_long(timeout_ms) from None
+
+    def _give_up_after(self, deadline: asyncio.Timeout, timeout_ms: int) -> None:
+        """Give the attempt up a while after its *deadline*, which can move, if it goes on then.
+
+        It was cancelled and does not heed that: its slot must not stay taken for good.
+        """
+        loop = asyncio.get_running_loop()
+        due = (deadline.when() or loop.time()) + _CLEAN_UP
+        if not deadline.expired() or loop.time() < due:
+            self._alarm = loop.call_at(due, self._give_up_after, deadline, timeout_ms)
+        elif self.on_overdue is not None and self.settlement is None:
+            if self._context is not None:
+                self._context.lose()
+            self.on_overdue(self, self.failure(_too_long(timeout_ms), retriable=True))
 
     def _describe(self) -> JobEvent:
         record = self.record
@@ -239,3 +259,7 @@ class Execution:
         cause = RuntimeError("the job was cancelled from within: it raised CancelledError")
         cause.__cause__ = error
         return self.failure(cause, retriable=True)
+
+
+def _too_long(timeout_ms: int) -> TimeoutError:
+    return TimeoutError(f"the attempt ran longer than its timeout of {format_ms(timeout_ms)}")

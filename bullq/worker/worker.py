@@ -271,6 +271,7 @@ class Worker:
         execution = self._new_execution(
             claimed, self._queue, self._jobs, self._scripts, self._executors
         )
+        execution.on_overdue = self._give_up
         self._running[token] = execution
         self._renewal.hold(record.id, token)
         if self._tells_starts:
@@ -309,6 +310,13 @@ class Worker:
             self._observer.job_lost(execution.ended, Stop.LOST.value)
         elif has_ended:
             self._observer.job_parked(execution.ended)
+
+    def _give_up(self, execution: Execution, settlement: Settlement) -> None:
+        """Record the end of an attempt that does not end, as that of a thread that nobody stops."""
+        event = execution.ended
+        message = f"job {event.id} ({event.name}) goes on though it was cancelled at its timeout"
+        self._observer.trouble(event.queue, message)
+        self._settle(execution, settlement)
 
     def _settle(
         self, execution: Execution, settlement: Settlement, *, frees_slot: bool = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -223,6 +224,43 @@ async def test_an_async_job_past_its_timeout_is_cancelled_and_tried_again(
         [told] = recorder.all("job_retried")
     assert told.arguments[1] == "the attempt ran longer than its timeout of 100 ms"
     assert len(cleaned) == 1
+
+
+async def test_an_async_job_that_does_not_heed_its_timeout_keeps_no_slot(
+    make_app: AppFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bullq.worker.execution._CLEAN_UP", 0.1)
+    let_go, written = asyncio.Event(), asyncio.Event()
+
+    @job(queue="one", name="stubborn", attempts=1, timeout=0.1)
+    async def stubborn(data: Nothing, ctx: Context) -> str:
+        while not let_go.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await let_go.wait()
+        ctx.log("nobody's any more")
+        written.set()
+        return "too late"
+
+    @job(queue="one", name="fine")
+    async def fine(data: Nothing) -> str:
+        return "fine"
+
+    app = make_app(stubborn, fine, queues=[ONE])
+    async with running_worker(app, "one", concurrency=1) as (worker, recorder):
+        receipt = await stubborn.dispatch(Nothing())
+        with pytest.raises(JobFailed, match="ran longer than its timeout of 100 ms"):
+            await receipt.result(timeout=DEADLINE)
+        assert await (await fine.dispatch(Nothing())).result(timeout=DEADLINE) == "fine"
+        assert worker.executions == []
+        let_go.set()
+        async with asyncio.timeout(DEADLINE):
+            await written.wait()
+        assert await (await fine.dispatch(Nothing())).result(timeout=DEADLINE) == "fine"
+    [told] = recorder.all("trouble")
+    assert told.arguments[1].endswith("(stubborn) goes on though it was cancelled at its timeout")
+    assert recorder.counts["job_failed"] == 1
+    logs = app.queue("one").keys.logs(receipt.id)
+    assert await app.queue("one").store.client().llen(logs) == 0
 
 
 async def test_a_sync_job_past_its_timeout_is_told_and_its_slot_is_free(
