@@ -12,7 +12,6 @@ from bullq import (
     Bullq,
     DispatchInDoubt,
     InvalidOptionError,
-    Job,
     QueueSpec,
     Reason,
     job,
@@ -89,12 +88,9 @@ async def test_what_comes_later_waits_behind_what_is_in_the_outbox(
 async def test_many_run_in_their_order_through_an_outage(
     make_site: SiteFactory, outbox: Outbox
 ) -> None:
-    site = await make_site(BULLQ_OUTBOX=outbox.path)
-    jobs: list[Job[Number, int]] = [*JOBS, in_order]
-    workers = Bullq(jobs=jobs, settings=site.own.settings)
-    app = Bullq(jobs=jobs, settings=site.app.settings)  # made last: it dispatches
+    site = await make_site(in_order, BULLQ_OUTBOX=outbox.path)
     RAN.clear()
-    async with running_worker(workers, QUEUE, concurrency=1):
+    async with running_worker(site.own, QUEUE, concurrency=1):
         receipts = await in_order.dispatch_many([Number(number=n) for n in range(20)])
         await site.break_redis(Mode.REFUSE)
         receipts += await in_order.dispatch_many([Number(number=n) for n in range(20, 40)])
@@ -106,8 +102,6 @@ async def test_many_run_in_their_order_through_an_outage(
     assert {"bullmq", "outbox"} == {one.engine for one in receipts}
     assert RAN["even"] == list(range(0, 60, 2))
     assert RAN["odd"] == list(range(1, 60, 2))
-    await app.aclose()
-    await workers.aclose()
 
 
 async def test_where_the_flag_is_off_for_good_the_one_engine_is_inngest(
