@@ -307,7 +307,8 @@ class Bullq:
 
         *queues* are those that a worker works on; None: all that are ours.
         """
-        if self.canaries is None or self.settings.redis_url is None:
+        # A web application has no share in the embedded server.
+        if self.canaries is None or (queues is None and self.settings.redis_url is None):
             yield
             return
         canaries = self.canaries if queues is None else self.canaries_of(queues)

@@ -126,12 +126,12 @@ async def _redis(diagnosis: Diagnosis, app: Bullq, *, with_jobs: bool) -> None:
     else:
         for name in app.queues.names:
             await _queue(diagnosis, app, name, with_jobs=with_jobs)
-        await _canaries(diagnosis, app)
+        await examine_canaries(diagnosis, app)
     finally:
         await app.aclose()
 
 
-async def _canaries(diagnosis: Diagnosis, app: Bullq) -> None:
+async def examine_canaries(diagnosis: Diagnosis, app: Bullq) -> None:
     """Send a canary per queue and engine, where the settings have them sent."""
     if app.canaries is None:
         return

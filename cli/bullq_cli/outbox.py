@@ -153,4 +153,5 @@ def _told(job: Kept) -> dict[str, object]:
         "may_be_on_inngest": job.sent,
         "may_go_to_inngest": job.may_leave,
         "problem": job.problem or None,
+        "order_key": job.order_key or None,
     }

@@ -7,8 +7,10 @@ import asyncio
 import httpx
 import pytest
 
+from bullq.doctor import Diagnosis, examine_canaries
 from bullq.queues.canary import canary_queue
 from bullq.settings import Settings
+from bullq.telemetry.findings import Level
 from bullq.telemetry.hooks import CanaryEvent, Observer
 from bullq.web import asgi
 from tests.integration.dispatch.conftest import QUEUE, Site, SiteFactory
@@ -61,7 +63,6 @@ async def test_an_engine_that_takes_jobs_and_runs_none_is_told(make_site: SiteFa
         await _until_taken(site)
         site.double.forget()
         told = await _send(site)
-        assert told["bullmq"].came
         assert told["inngest"].came is False
         assert "nobody has run it" in told["inngest"].reason
         assert worker.executions == []
@@ -97,6 +98,25 @@ async def test_readiness_and_observers_hear_of_them(make_site: SiteFactory) -> N
         answer = await client.get(f"{url}/health/ready")
         assert answer.status_code == 503
         assert not answer.json()["ready"]
+
+
+async def test_a_check_up_sends_them_and_tells(make_site: SiteFactory) -> None:
+    site = await make_site(BULLQ_CANARY="1s")
+    async with running_worker(site.own, QUEUE):
+        await _until_taken(site)
+        both = [(f"queue {QUEUE}", f"canary-{engine}") for engine in ("bullmq", "inngest")]
+        async with asyncio.timeout(DEADLINE):  # a busy machine may take more than a second
+            while {(told := await _examined(site))[one] for one in both} != {Level.OK}:
+                pass
+    assert told["queue default", "canary-bullmq"] is Level.SKIPPED  # nobody works there
+    site.double.forget()
+    assert (await _examined(site))["queue default", "canary-inngest"] is Level.PROBLEM
+
+
+async def _examined(site: Site) -> dict[tuple[str, str], Level]:
+    diagnosis = Diagnosis()
+    await examine_canaries(diagnosis, site.own)
+    return {(one.subject, one.check): one.level for one in diagnosis.findings}
 
 
 async def test_they_are_off_by_default(make_site: SiteFactory) -> None:
