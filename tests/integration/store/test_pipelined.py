@@ -13,8 +13,9 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from bullq import StoreUnavailable
-from bullq.store.connection import Store
+from bullq.store.connection import COMMAND_TIMEOUT, Store
 from tests.support.deadline import DEADLINE
+from tests.support.impatience import hurry
 from tests.support.no_silent_skips import REDIS_SERVER, need
 from tests.support.proxy import Mode, running_proxy
 from tests.support.servers import RedisServer, debian_redis, free_port, running_server
@@ -87,16 +88,17 @@ async def test_it_reconnects_to_a_server_that_is_back(own_server: RedisServer) -
 
 
 async def test_no_late_reply_is_taken_for_another_s(
-    own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    own_server: RedisServer,
 ) -> None:
-    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.5)
     store = Store(own_server.url)
     run = store.pipelined().execute
     assert await run("PING") == "PONG"
     own_server.signal(signal.SIGSTOP)
+    hurry(store, 0.2)
     late = [asyncio.create_task(run("ECHO", f"late {n}")) for n in range(3)]
     failures = await asyncio.gather(*late, return_exceptions=True)
     own_server.signal(signal.SIGCONT)
+    hurry(store, COMMAND_TIMEOUT)
     assert {type(one) for one in failures} <= {RedisTimeoutError, RedisConnectionError}
     assert await run("ECHO", "now") == "now"
     await store.aclose()
@@ -165,17 +167,17 @@ async def test_tls_is_used_and_the_server_s_certificate_checked(tmp_path: Path) 
 
 
 async def test_a_reply_that_came_while_the_event_loop_was_blocked_counts(
-    valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
+    valkey: RedisServer,
 ) -> None:
-    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.5)
     store = Store(valkey.url)
     connection = store.pipelined()
     await connection.execute("PING")
+    hurry(store, 0.2)
     asking = asyncio.create_task(connection.execute("PING"))
     await asyncio.sleep(0)  # begins to ask
     await asyncio.sleep(0)  # has written
     # A job that blocks the event loop, for longer than a reply may take and until one is there.
-    time.sleep(0.6)  # noqa: ASYNC251 - as it says
+    time.sleep(0.3)  # noqa: ASYNC251 - as it says
     assert connection._wire is not None
     assert connection._wire._transport is not None
     reply = connection._wire._transport.get_extra_info("socket")

@@ -161,11 +161,11 @@ async def test_jobs_can_be_taken_by_hand(bench: Bench) -> None:
 async def test_w1_who_takes_jobs_by_hand_can_wait_longer_than_a_command_may_take(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.3)
+    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 1.0)
     worker, _ = bench.worker(None, drainDelay=60)
     assert await worker.getNextJob("my token") is None
     waiting = asyncio.create_task(worker.getNextJob("my token"))
-    done, _ = await asyncio.wait([waiting], timeout=0.6)
+    done, _ = await asyncio.wait([waiting], timeout=1.3)
     assert not done
     added = await bench.add()
     async with asyncio.timeout(DEADLINE):

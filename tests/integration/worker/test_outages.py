@@ -13,8 +13,10 @@ from pydantic import BaseModel
 from bullq import Bullq, QueueSpec, StoreUnavailable, job
 from bullq.jobs.dispatching import DispatchOptions
 from bullq.protocol.record import JobRecord
+from bullq.store.connection import COMMAND_TIMEOUT
 from tests.conftest import AppFactory
 from tests.support.deadline import DEADLINE
+from tests.support.impatience import hurry
 from tests.support.proxy import Mode, running_proxy
 from tests.support.servers import RedisServer
 from tests.support.workers import running_worker
@@ -89,12 +91,10 @@ async def test_a_server_killed_and_restarted_under_load_loses_no_job(
 
 
 async def test_a_server_that_is_silent_and_then_answers_loses_no_job(
-    make_app: AppFactory, own_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    make_app: AppFactory, own_server: RedisServer
 ) -> None:
     """As below, with shorter deadlines."""
-    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 1.0)
-    monkeypatch.setattr("bullq.store.connection.CONNECT_TIMEOUT", 1.0)
-    await silent_for(2.0, make_app(count, url=own_server.url), own_server)
+    await silent_for(2.0, make_app(count, url=own_server.url), own_server, patience=0.5)
 
 
 @pytest.mark.slow
@@ -104,12 +104,17 @@ async def test_a_server_that_is_silent_for_8_s_loses_no_job(
     await silent_for(8, make_app(count, url=own_server.url), own_server)
 
 
-async def silent_for(seconds: float, app: Bullq, server: RedisServer) -> None:
+async def silent_for(
+    seconds: float, app: Bullq, server: RedisServer, patience: float = COMMAND_TIMEOUT
+) -> None:
     await count.dispatch_many([Number(n=n) for n in range(900)])
     async with running_worker(app, "default") as (_, recorder):
         await recorder.wait_for("job_completed", 100)
         server.signal(signal.SIGSTOP)
+        hurry(app.store, patience)
         await asyncio.sleep(seconds)  # how long it is silent
+        await recorder.wait_for("redis_lost")
+        hurry(app.store, COMMAND_TIMEOUT)
         server.signal(signal.SIGCONT)
         answers = time.monotonic()
         await recorder.wait_for("redis_back")
@@ -183,17 +188,19 @@ async def test_replies_lost_one_after_another_under_load_lose_no_job(
 async def test_a_network_that_swallows_everything_is_noticed_and_survived(
     make_app: AppFactory, valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 1.0)
-    monkeypatch.setattr("bullq.worker.wakeup._ANSWER_MARGIN", 1.0)
     async with running_proxy(valkey.port) as proxy:
         app, direct = make_app(count, url=proxy.url), make_app(count)
         async with running_worker(app, "default", longest_block=0.5) as (worker, recorder):
             await proxy.set_mode(Mode.BLACK_HOLE)
+            hurry(app.store, 0.5)
+            monkeypatch.setattr("bullq.worker.wakeup._ANSWER_MARGIN", 0.5)
             await recorder.wait_for("redis_lost", recorder.counts["redis_back"] + 1)
             assert worker.health.is_lost
             await direct.queue("default").live.add("count", {"n": 5}, {"jobId": "meanwhile"})
             await proxy.set_mode(Mode.PASS)
             await recorder.wait_for("job_completed")
+            hurry(app.store, COMMAND_TIMEOUT)
+            monkeypatch.setattr("bullq.worker.wakeup._ANSWER_MARGIN", 5.0)
             await recorder.wait_for("redis_back", recorder.counts["redis_lost"])
             assert not worker.health.is_lost
         assert runs == {5: 1}
@@ -285,10 +292,9 @@ async def test_a_server_that_refuses_writes_while_a_worker_stops_loses_no_outcom
 
 
 async def test_a_worker_whose_marker_cannot_be_put_back_is_not_deaf(
-    make_app: AppFactory, valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
+    make_app: AppFactory, valkey: RedisServer
 ) -> None:
     """It took the marker while its only slot was taken, and Redis says nothing to its return."""
-    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.3)
     began, go_on = asyncio.Event(), asyncio.Event()
 
     @job(queue="one", name="hold")
@@ -303,6 +309,7 @@ async def test_a_worker_whose_marker_cannot_be_put_back_is_not_deaf(
         async with running_worker(app, "one", longest_block=3_600) as (_, recorder):
             await direct.dispatcher.dispatch(hold, Number(n=1), DispatchOptions())
             await recorder.wait_for("job_completed")
+            hurry(app.store, 0.5)
             unanswered = proxy.catch(b"ZADD")
             # Begun by the clock, it leaves the marker to whoever listens.
             await direct.dispatcher.dispatch(hold, Number(n=0), DispatchOptions(delay=0.3))

@@ -10,8 +10,10 @@ from pydantic import BaseModel
 
 from bullq import JobFailed, Keep, QueueSpec, ResultGone, ResultTimeout, job
 from bullq.jobs.dispatching import DispatchOptions
+from bullq.store.connection import COMMAND_TIMEOUT
 from tests.conftest import AppFactory
 from tests.support.deadline import DEADLINE
+from tests.support.impatience import hurry
 from tests.support.pace import soonest
 from tests.support.proxy import Mode, running_proxy
 from tests.support.servers import RedisServer
@@ -177,14 +179,15 @@ async def test_the_same_id_twice_is_one_job(make_app: AppFactory) -> None:
 
 
 async def test_a_reader_whose_first_question_goes_unanswered_asks_again(
-    make_app: AppFactory, valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
+    make_app: AppFactory, valkey: RedisServer
 ) -> None:
-    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.3)
     async with running_proxy(valkey.port) as proxy:
         app, direct = make_app(square, url=proxy.url), make_app(square)
         receipt = await app.dispatcher.dispatch(square, Number(n=6), DispatchOptions())
+        hurry(app.store, 0.3)
         unanswered = proxy.catch(b"XREVRANGE")
         waiting = asyncio.create_task(receipt.result(timeout=DEADLINE))
         await asyncio.wait_for(unanswered.answered.wait(), DEADLINE)
+        hurry(app.store, COMMAND_TIMEOUT)
         async with running_worker(direct, "removes"):
             assert await asyncio.wait_for(waiting, DEADLINE) == 36

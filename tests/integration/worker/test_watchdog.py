@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from bullq import QueueSpec, StoreUnavailable, job
+from bullq import Bullq, QueueSpec, StoreUnavailable, job
 from bullq.jobs.dispatching import DispatchOptions
 from bullq.worker.health import Part
 from tests.conftest import AppFactory
 from tests.support.deadline import DEADLINE
+from tests.support.impatience import hurry
 from tests.support.proxy import running_proxy
 from tests.support.servers import RedisServer
 from tests.support.workers import Recorder, running_worker
@@ -34,20 +36,25 @@ async def hold(data: Hold) -> str:
     return "done"
 
 
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bullq.store.connection.CONNECT_TIMEOUT", 1.0)
-    monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 1.0)
-    monkeypatch.setattr("bullq.worker.wakeup._ANSWER_MARGIN", 1.0)
-    monkeypatch.setattr("bullq.worker.wakeup._STEP", 3.0)
-    monkeypatch.setattr("bullq.worker.watchdog._TICK", 0.2)
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[[Bullq], None]:
+    """Have an application's worker, which works already, wait for no answer for long."""
+
+    def make(app: Bullq) -> None:
+        hurry(app.store, 0.4)
+        monkeypatch.setattr("bullq.store.connection.CONNECT_TIMEOUT", 0.4)
+        monkeypatch.setattr("bullq.store.connection.COMMAND_TIMEOUT", 0.4)
+        monkeypatch.setattr("bullq.worker.wakeup._ANSWER_MARGIN", 0.4)
+        monkeypatch.setattr("bullq.worker.wakeup._STEP", 1.5)
+
+    return make
 
 
 WAITS: dict[str, Any] = {"longest_block": 0.4}
 
 
 async def test_answers_elsewhere_are_no_progress(
-    make_app: AppFactory, valkey: RedisServer, tmp_path: Path
+    make_app: AppFactory, valkey: RedisServer, tmp_path: Path, impatient: Callable[[Bullq], None]
 ) -> None:
     """Only the connection that fetches is cut off: PING, and the listener, are answered."""
     beat = tmp_path / "beat"
@@ -56,8 +63,10 @@ async def test_answers_elsewhere_are_no_progress(
         direct = make_app(hold, queues=[ONE])
         async with running_worker(app, "one", **WAITS) as (worker, recorder):
             await (await hold.dispatch(Hold())).result(timeout=DEADLINE)
+            lost = recorder.counts["redis_lost"]
             proxy.swallow(CLAIMS)
-            await recorder.wait_for("redis_lost")
+            impatient(app)
+            await recorder.wait_for("redis_lost", lost + 1)
             receipt = await direct.dispatcher.dispatch(hold, Hold(), DispatchOptions())
             last = beat.stat().st_mtime
             for _ in range(4):
@@ -66,16 +75,19 @@ async def test_answers_elsewhere_are_no_progress(
             assert worker.health.is_lost
             assert worker.health.silent_for > 1.2
             assert beat.stat().st_mtime == last
-            assert not recorder.all("redis_back")
+            assert recorder.counts["redis_back"] == lost
             answers = time.monotonic()
             proxy.swallow_no_more()
             assert await receipt.result(timeout=DEADLINE) == "done"
-            await recorder.wait_for("redis_back")
+            await recorder.wait_for("redis_back", lost + 1)
             assert worker.health.last_answer > answers
 
 
 async def test_a_fetch_that_is_never_answered_ends_the_worker(
-    make_app: AppFactory, valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
+    make_app: AppFactory,
+    valkey: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    impatient: Callable[[Bullq], None],
 ) -> None:
     monkeypatch.setattr("bullq.worker.worker._SETTLE_DEADLINE", 0.4)
     async with running_proxy(valkey.port) as proxy:
@@ -84,41 +96,52 @@ async def test_a_fetch_that_is_never_answered_ends_the_worker(
         running = asyncio.create_task(worker.run())
         await recorder.wait_for("worker_started")
         await (await hold.dispatch(Hold())).result(timeout=DEADLINE)
+        lost, back = (recorder.counts[f"redis_{one}"] for one in ("lost", "back"))
+        assert lost == back
         proxy.swallow(CLAIMS)
+        impatient(app)
         with pytest.raises(StoreUnavailable, match=r"on [2-9] new connections.* started anew"):
             await asyncio.wait_for(running, DEADLINE)
         await app.store.check()  # which is answered all the while
-        assert len(recorder.all("redis_lost")) == 1
-        assert not recorder.all("redis_back")
+        assert recorder.counts["redis_lost"] == lost + 1
+        assert recorder.counts["redis_back"] == back
 
 
 async def test_a_listener_that_hangs_for_whatever_reason_is_replaced(
-    make_app: AppFactory, valkey: RedisServer, monkeypatch: pytest.MonkeyPatch
+    make_app: AppFactory,
+    valkey: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    impatient: Callable[[Bullq], None],
 ) -> None:
     """Its own deadline is taken away, as if a library kept it from ending."""
-    monkeypatch.setattr("bullq.worker.wakeup._ANSWER_MARGIN", 3600)
     monkeypatch.setattr("bullq.worker.watchdog._STUCK", 0.8)
+    monkeypatch.setattr("bullq.worker.watchdog._TICK", 0.2)
     async with running_proxy(valkey.port) as proxy:
         app, _direct = make_app(hold, queues=[ONE], url=proxy.url), make_app(hold, queues=[ONE])
         async with running_worker(app, "one", **WAITS) as (_, recorder):
             await (await hold.dispatch(Hold())).result(timeout=DEADLINE)
+            lost = recorder.counts["redis_lost"]
             proxy.swallow(LISTENS)
-            await recorder.wait_for("redis_lost")
+            impatient(app)
+            monkeypatch.setattr("bullq.worker.wakeup._ANSWER_MARGIN", 3600)
+            await recorder.wait_for("redis_lost", lost + 1)
             proxy.swallow_no_more()
-            await recorder.wait_for("redis_back")
+            await recorder.wait_for("redis_back", lost + 1)
             assert await (await hold.dispatch(Hold())).result(timeout=DEADLINE) == "done"
 
 
 async def test_a_worker_that_cannot_listen_asks_the_queue_all_the_same(
-    make_app: AppFactory, valkey: RedisServer
+    make_app: AppFactory, valkey: RedisServer, impatient: Callable[[Bullq], None]
 ) -> None:
     async with running_proxy(valkey.port) as proxy:
         app, _direct = make_app(hold, queues=[ONE], url=proxy.url), make_app(hold, queues=[ONE])
-        async with running_worker(app, "one", max_outage=3, **WAITS) as (worker, recorder):
+        async with running_worker(app, "one", **WAITS) as (worker, recorder):
             await (await hold.dispatch(Hold())).result(timeout=DEADLINE)
+            lost_before = recorder.counts["redis_lost"]
             proxy.swallow(b"SETNAME")
             proxy.swallow(LISTENS)
-            await recorder.wait_for("redis_lost")
+            impatient(app)
+            await recorder.wait_for("redis_lost", lost_before + 1)
             lost = time.monotonic()
             assert await (await hold.dispatch(Hold())).result(timeout=DEADLINE) == "done"
             assert worker.health.last_answer > lost
