@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +25,9 @@ DEFAULTS: dict[str, Any] = {
     "stalledInterval": 30_000,
 }
 """What the official client takes where an option is not given; times in ms, drainDelay in s."""
+
+_LEAST_BLOCK = 0.05
+"""Seconds that an idle queue is left alone at least: its marker wakes the worker anyway."""
 
 TAKEN = {
     *DEFAULTS,
@@ -103,9 +107,23 @@ def read_options(queue: str, given: Mapping[str, Any]) -> DropInOptions:
         autorun=bool(given.get("autorun", True)),
         spec=spec,
         renew_locks_every=timedelta(milliseconds=renew_ms or lock_ms / 2),
-        longest_block=min(_number(options, "drainDelay", least=0.001), LONGEST_BLOCK),
-        retention={one: given[one] for one in ("removeOnComplete", "removeOnFail") if one in given},
+        longest_block=min(
+            max(_number(options, "drainDelay", least=0), _LEAST_BLOCK), LONGEST_BLOCK
+        ),
+        retention=_retention(given),
         backoff_strategy=_strategy(given.get("settings")),
+    )
+
+
+def check_processor(processor: Any) -> None:
+    """Raise InvalidOptionError for what cannot be called, such as the path of a file."""
+    if processor is None or callable(processor):
+        return
+    hint = ""
+    if isinstance(processor, str | os.PathLike):
+        hint = ". Files are for Node's worker: import the function, and give that"
+    raise InvalidOptionError(
+        f"A worker's processor is a function (job, token), not {processor!r}{hint}"
     )
 
 
@@ -172,6 +190,19 @@ def _limit(limiter: Any) -> RateLimit | None:
         _whole(limiter, "max", least=1),
         timedelta(milliseconds=_number(limiter, "duration", least=1)),
     )
+
+
+def _retention(given: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {one: given[one] for one in ("removeOnComplete", "removeOnFail") if one in given}
+    for name, value in kept.items():
+        parts = value.values() if isinstance(value, Mapping) else [value]
+        known = not isinstance(value, Mapping) or value.keys() <= {"age", "count", "limit"}
+        if not known or not all(one is None or isinstance(one, int | float) for one in parts):
+            raise InvalidOptionError(
+                f"The worker's option {name!r} is True, False, how many jobs to keep, or a dict of "
+                f"'age' (s), 'count' and 'limit', not {value!r}"
+            )
+    return kept
 
 
 def _metrics(metrics: Any) -> timedelta | None:

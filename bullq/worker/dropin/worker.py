@@ -19,7 +19,7 @@ from bullq.worker.dropin.attempt import Attempt
 from bullq.worker.dropin.emitter import Emitter
 from bullq.worker.dropin.host import Host
 from bullq.worker.dropin.locks import HeldLocks
-from bullq.worker.dropin.options import DEFAULTS, read_options
+from bullq.worker.dropin.options import DEFAULTS, check_processor, read_options
 from bullq.worker.dropin.retention import Retention
 from bullq.worker.dropin.teller import Teller
 from bullq.worker.worker import Worker as Core
@@ -56,6 +56,7 @@ class Worker(Host, OfficialWorker):  # type: ignore[misc]  # bullmq ships no typ
         processor: Callable[..., Any] | None = None,
         opts: Mapping[str, Any] | None = None,
     ) -> None:
+        check_processor(processor)
         given = dict(opts or {})
         self._options = options = read_options(name, given)
         self._store = Store(options.address)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bullq.errors import InvalidOptionError
-from bullq.worker.dropin.options import REMEDIES, TAKEN, read_options
+from bullq.worker.dropin.options import REMEDIES, TAKEN, check_processor, read_options
+from bullq.worker.dropin.worker import Worker
 from bullq.worker.wakeup import LONGEST_BLOCK
 
 
@@ -80,7 +81,10 @@ def test_every_option_is_read() -> None:
         ({"lockDuration": 0}, "'lockDuration' is a number from 1, not 0"),
         ({"lockRenewTime": 0}, "'lockRenewTime' is a number from 1, not 0"),
         ({"stalledInterval": None}, "'stalledInterval' is a number from 1, not None"),
-        ({"drainDelay": -1}, "'drainDelay' is a number from 0.001, not -1"),
+        ({"drainDelay": -1}, "'drainDelay' is a number from 0, not -1"),
+        ({"removeOnComplete": "all"}, "'removeOnComplete' is True, False, how many jobs to keep"),
+        ({"removeOnFail": {"ages": 5}}, "'removeOnFail' is .* 'age' .* not {'ages': 5}"),
+        ({"removeOnFail": {"age": "5"}}, "'removeOnFail' is .* not {'age': '5'}"),
         ({"maxStalledCount": -1}, "'maxStalledCount' is a number from 0, not -1"),
         ({"runRetryDelay": "x"}, "'runRetryDelay' is a number"),
         ({"name": 5}, "'name' is text, not 5"),
@@ -101,6 +105,24 @@ def test_every_option_is_read() -> None:
 def test_what_cannot_be_honoured_is_refused(given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidOptionError, match=sentence):
         read_options("q", given)
+
+
+@pytest.mark.parametrize("kept", [True, False, None, 0, 5, -1, {}, {"age": 5, "count": 2}])
+def test_how_long_jobs_are_kept_is_taken_in_all_forms(kept: Any) -> None:
+    assert read_options("q", {"removeOnComplete": kept}).retention == {"removeOnComplete": kept}
+
+
+def test_an_idle_queue_is_not_asked_without_a_pause() -> None:
+    assert read_options("q", {"drainDelay": 0}).longest_block == 0.05
+
+
+def test_a_processor_is_a_function() -> None:
+    check_processor(None)
+    check_processor(print)
+    with pytest.raises(InvalidOptionError, match=r"not 5$"):
+        check_processor(5)
+    with pytest.raises(InvalidOptionError, match=r"not 'jobs\.py'\. Files are for Node's worker"):
+        Worker("q", "jobs.py", {"autorun": False})  # type: ignore[arg-type] # as Node's takes it
 
 
 def test_a_queue_has_a_name() -> None:
