@@ -135,7 +135,7 @@ class QueueControl:
             await self._forget_arbitration()
 
     async def _forget_arbitration(self) -> None:
-        """Remove the keys that no script of BullMQ knows."""
+        """Remove the keys that no script of BullMQ removes."""
         client, keys = self._store.client(), self._keys
         while ids := await client.zrange(keys.key(ROUTED_KEY), 0, CHUNK - 1):
             names = [keys.job(job_id) for job_id in ids]
@@ -143,7 +143,8 @@ class QueueControl:
                 *(f"{name}:signals{end}" for name in names for end in ("", "-taken"))
             )
             await client.zrem(keys.key(ROUTED_KEY), *ids)
-        await client.unlink(*(keys.key(name) for name in ARBITRATION_KEYS))
+        # The limiter's would go by itself, once a rate limit or a hold-back is over.
+        await client.unlink(*(keys.key(name) for name in (*ARBITRATION_KEYS, "limiter")))
 
     async def retry_all(
         self, state: FinalState = JobState.FAILED, *, until: datetime | None = None
