@@ -64,7 +64,7 @@ class Whereabouts:
         At Inngest a run that has begun ends before its next step; the one under way it finishes.
         Raises ActionRefused, JobNotFound, StoreUnavailable.
         """
-        if self._outbox is not None and await self._outbox.take_back(queue.spec.name, job_id):
+        if await self._out_of_the_outbox(queue, job_id):
             return
         try:
             place = await self.find(queue, job_id, engine)
@@ -97,7 +97,8 @@ class Whereabouts:
                 "no Inngest server: set INNGEST_EVENT_KEY, or INNGEST_DEV"
             )
         if place.state != "unknown":
-            await self._scripts(queue).keep_event_back(job_id)
+            with queue.store.errors():
+                await self._scripts(queue).keep_event_back(job_id)
         sent = await self._fallback.cancel(job_id, _DEADLINE)
         if sent.outcome is not Outcome.ACCEPTED:
             raise StoreUnavailable(
@@ -107,7 +108,9 @@ class Whereabouts:
             )
         if place.state != "unknown":
             with queue.store.errors():
-                await self._scripts(queue).cancel_elsewhere(job_id, CANCELLED)
+                is_cancelled = await self._scripts(queue).cancel_elsewhere(job_id, CANCELLED)
+            if not is_cancelled:
+                raise ActionRefused(f"The job {job_id} ({queue.spec.name}) has ended meanwhile")
         await self._forget(queue, job_id)
 
     async def _on_record(self, queue: JobQueue, job_id: str) -> Place | None:
@@ -123,6 +126,16 @@ class Whereabouts:
         except TimeoutError:
             raise StoreUnavailable(f"Redis did not answer within {_DEADLINE:g} s") from None
         return Place("inngest" if found == "ended" else "bullmq", state)
+
+    async def _out_of_the_outbox(self, queue: JobQueue, job_id: str) -> bool:
+        try:
+            outbox = self._outbox
+            return outbox is not None and await outbox.take_back(queue.spec.name, job_id)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable(
+                f"The job {job_id} ({queue.spec.name}) was not cancelled: the outbox, which may "
+                f"have it, cannot be read: {error}"
+            ) from error
 
     async def _is_kept(self, queue: JobQueue, job_id: str) -> bool:
         try:

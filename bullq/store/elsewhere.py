@@ -52,12 +52,16 @@ class ElsewhereScripts:
         )
         return int(answer)
 
-    async def cancel_elsewhere(self, job_id: str, reason: str) -> None:
-        """Record that a job was cancelled (endElsewhere-5); how it really ends replaces that."""
-        await self._end(
+    async def cancel_elsewhere(self, job_id: str, reason: str) -> bool:
+        """Record that a job was cancelled (endElsewhere-5); how it really ends replaces that.
+
+        Gives False where it has ended before.
+        """
+        answer: Any = await self._end(
             keys=[self._keys.job(job_id), *(self._keys.key(name) for name in _ENDING_KEYS)],
             args=[job_id, "failed", reason, "[]", 0, "1"],
         )
+        return int(answer) != 0
 
     async def keep_event_back(self, job_id: str) -> None:
         """Have no sweeper send the event of a routed job that was not accepted yet."""

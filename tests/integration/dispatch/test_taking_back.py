@@ -9,6 +9,7 @@ import pytest
 
 from bullq import ActionRefused, Bullq, Context, JobFailed, JobNotFound, job
 from bullq.dispatch.outbox import Outbox
+from bullq.store.elsewhere import ElsewhereScripts
 from tests.integration.dispatch.conftest import (
     GATE,
     JOBS,
@@ -105,6 +106,24 @@ async def test_a_run_at_inngest_ends_before_its_next_step_and_everybody_hears_of
     assert await receipt.status() == "failed"
     with pytest.raises(ActionRefused, match="has ended: failed"):
         await receipt.cancel()
+
+
+async def test_a_run_that_ends_after_all_says_so(make_site: SiteFactory) -> None:
+    site = await make_site(in_steps)
+    receipt = await in_steps.dispatch(Number(number=1))
+    run = await site.double.runs.of(receipt.id)
+    await asyncio.wait_for(run.paused(), DEADLINE)
+    queue = site.own.queue(QUEUE)
+    scripts = ElsewhereScripts(queue.store.client(), queue.store.pipelined(), queue.keys)
+    assert await scripts.cancel_elsewhere(receipt.id, "it was cancelled")
+    assert await receipt.status() == "failed"
+    await in_steps.send_event(receipt.id, "paid", "cash")  # the server has not heard of it
+    await asyncio.wait_for(run.ended.wait(), DEADLINE)
+    assert await receipt.status() == "completed"
+    assert not await scripts.cancel_elsewhere(receipt.id, "it was cancelled")
+    assert await receipt.result(DEADLINE) == "cash"
+    counts = await queue.view.counts()
+    assert (counts["completed"], counts["failed"]) == (1, 0)
 
 
 async def test_an_event_reaches_a_job_that_fell_back(make_site: SiteFactory) -> None:
