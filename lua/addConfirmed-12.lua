@@ -3,7 +3,7 @@
   when they have to be begun and whom to tell of it.
 
   Adding an id again is harmless, also when its job has ended and its record is gone, or when it
-  was routed to another engine meanwhile.
+  was routed to another engine meanwhile. Whoever adds nothing learns the epoch.
 
     KEYS[1]  wait
     KEYS[2]  paused
@@ -74,6 +74,9 @@ local function idsOf(runs)
 end
 
 local ids = rare.ids or idsOf(given[3])
+if #ids == 0 then
+  return {epoch, {}}
+end
 local keys, pickups, words = {}, {}, {}
 for place, id in ipairs(ids) do
   keys[place] = BASE .. id

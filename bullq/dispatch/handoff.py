@@ -59,6 +59,8 @@ class Handoff:
         self._decisions.add(decision)
         decision.add_done_callback(partial(self._over, errand))
         await asyncio.wait([decision], timeout=errand.left)
+        if decision.cancelled():  # which the caller was not
+            raise in_doubt(errand, "the connection it was sent on is being closed")
         if decision.done():
             return decision.result()
         raise in_doubt(errand, "the deadline has passed")
@@ -144,6 +146,8 @@ class Handoff:
         """Add once; tell whether that was answered."""
         lane, new, terms = errand.lane, errand.new, errand.terms
         try:
+            if not lane.epoch:
+                await _answered(errand.question, lane.learn_epoch())
             if errand.maybe:
                 again = lane.add_again(new, errand.timeout_ms, terms.pickup, errand.epoch)
                 errand.admitted = await _within(errand.question, again)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _MOST_ADDED = 150  # in one call: Redis is held for 2 to 3 ms
 _MOST_SETTLED = 100
+_MOST_LEARN = 10_000
 _MOST_LOOKED_AT = 200
 _FEWEST_SEEN, _MOST_SEEN = 20, 500  # ids to be forgotten in one call: few would cost as much
 _COUNT_LASTS = 1.0  # seconds for which a count of live workers is believed
@@ -61,6 +62,7 @@ class Lane:
         self._name = name = f"bullq dispatch {queue.spec.name}"
         # Jobs that go in one call have one fate, but for what each one's answer says of it.
         self._adds: dict[tuple[int, Pickup], Together[NewJob, Admitted]] = {}
+        self._epochs = Together(self._learn_epoch, most=_MOST_LEARN, name=name)
         self._looks = Together(self._look, most=_MOST_LOOKED_AT, name=name)
         self._settlements = Together(self._settle, most=_MOST_SETTLED, name=name)
         self.epoch = ""
@@ -88,6 +90,14 @@ class Lane:
         if isinstance(admitted, Exception):
             raise admitted
         return admitted
+
+    def learn_epoch(self) -> asyncio.Future[str]:
+        """Learn the queue's epoch, before a job is sent.
+
+        Of one that was sent without it, and not answered, nobody could say whether it was lost
+        with other data, and may have run.
+        """
+        return self._epochs.ask(None)
 
     def settle(self, job: Unsettled, epoch: str) -> asyncio.Future[Settled]:
         """Have the arbiter decide who runs a job; *epoch* is empty where it is not known."""
@@ -131,6 +141,12 @@ class Lane:
     async def _introduce(self) -> None:
         with contextlib.suppress(StoreUnavailable):
             await self.queue.introduce()
+
+    async def _learn_epoch(self, asked: Sequence[None]) -> list[str]:
+        nothing = Confirmation(self.dispatcher, 0)
+        with self._store.errors():
+            self.epoch = (await self._arbiter.add_confirmed([], nothing)).epoch
+        return [self.epoch] * len(asked)
 
     async def _add(
         self, jobs: Sequence[NewJob], confirmation: Confirmation, since: str | None = None

@@ -126,6 +126,8 @@ class Arbiter:
     ) -> ConfirmedAdds:
         """Add jobs in order, and note by when they have to begin (lua/addConfirmed-12.lua).
 
+        Who adds none learns the queue's epoch, which is made where there is none.
+
         *epoch* is the queue's as it was learnt before, None where it is not known. *seen* are ids
         whose fate the dispatcher knows for good: nothing of them is remembered any more. An id
         is not to be among them while anything of it may be under way: an add that was not

@@ -77,6 +77,13 @@ async def test_another_dispatcher_s_id_is_taken(bench: Bench) -> None:
     assert (await bench.record("a"))["bullq:dispatcher"] == "me"
 
 
+async def test_who_adds_nothing_learns_the_epoch(bench: Bench) -> None:
+    learnt = await bench.arbiter.add_confirmed([], Confirmation("me", 0))
+    assert learnt.added == []
+    assert await bench.left() == {"bullq:epoch"}
+    assert (await bench.arbiter.add_confirmed([], Confirmation("me", 0))).epoch == learnt.epoch
+
+
 async def test_a_duplicate_is_told_with_the_job_it_stands_for(bench: Bench) -> None:
     kind = JobKind("job", {"deduplication": {"id": "once"}})
     confirmation = Confirmation("me", TIMEOUT_MS)

@@ -47,6 +47,13 @@ class Lane:
         self.settled = settled
         self.asked: list[str] = []
 
+    def learn_epoch(self) -> asyncio.Future[str]:
+        self.asked.append("learn")
+        self.epoch = "learnt"
+        learnt: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        learnt.set_result(self.epoch)
+        return learnt
+
     def add(self, new: NewJob, *_: object) -> asyncio.Future[Admitted]:
         self.asked.append("add")
         answer: asyncio.Future[Admitted] = asyncio.get_running_loop().create_future()
@@ -155,6 +162,17 @@ async def test_a_redis_that_falls_silent_after_the_add_is_not_asked_again_and_ag
     assert _guards(fallback) == [True]
 
 
+async def test_nothing_is_sent_before_the_epoch_is_known_in_which_it_is_sent() -> None:
+    lane, fallback = (
+        Lane(StoreUnavailable("cut", in_doubt=True, silent=True)),
+        Fallback(Outcome.ACCEPTED),
+    )
+    lane.epoch = ""
+    await handed_over(lane, fallback)
+    assert lane.asked == ["learn", "add"]
+    assert [message.told["guard"]["epoch"] for message in fallback.sent] == ["learnt"]
+
+
 async def test_a_job_that_was_routed_before_is_not_said_to_be_queued() -> None:
     lane = Lane(Adding.ROUTED, Settled(Verdict.ROUTED, parcel=PARCEL))
     fallback = Fallback(Outcome.ACCEPTED)
@@ -178,6 +196,18 @@ async def test_a_refusal_says_nothing_of_an_event_that_was_sent_before_it() -> N
     with pytest.raises(DispatchInDoubt):
         await handed_over(lane, fallback)
     assert [message.job_id for message in fallback.sent] == ["one", "one"]
+
+
+async def test_who_was_not_cancelled_is_not_told_so_where_a_connection_is_closed() -> None:
+    class Closing(Lane):
+        def add(self, *_: object) -> asyncio.Future[Admitted]:
+            answer: asyncio.Future[Admitted] = asyncio.get_running_loop().create_future()
+            answer.cancel()
+            return answer
+
+    lane = Closing(Adding.ADDED)
+    with pytest.raises(DispatchInDoubt, match="is being closed"):
+        await handed_over(lane, Fallback())
 
 
 class Told(Observer):
