@@ -77,10 +77,12 @@ Branch = Callable[[], Awaitable[Any]]
 class Steps(ABC):
     """The steps of one attempt of one job. All calls come on the event loop."""
 
-    @property
     @abstractmethod
-    def replaying(self) -> bool:
-        """Whether the body repeats what an earlier run did: what it logs is on record already."""
+    def repeats(self, line: str) -> bool:
+        """Tell whether a line of steps repeats what an earlier run did: what it logs is told.
+
+        *line* is the path of a branch, '' for the body.
+        """
 
     @property
     @abstractmethod

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _LONGEST_SLUG = 60  # characters of a step's key in the id of a child
 _LIKE_A_PATH = re.compile(r"/*\d+\.\d+/")
+_PATH = re.compile(r"(?:\d+\.\d+/)*")
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +45,12 @@ class Line:
         """Give a line for each branch of the next ctx.parallel."""
         self.splits += 1
         return [Line(self.context, f"{self.path}{self.splits}.{n}/") for n in range(branches)]
+
+
+def path_of(key: str) -> str:
+    """Give the path of the line that a step belongs to, by its key; '' for the body's own."""
+    found = _PATH.match(key)
+    return found[0] if found else ""
 
 
 def is_step_id(step: object) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bullq.engines.engine import Step
+from bullq.engines.lines import path_of
 from bullq.errors import StepFailed
 from bullq.protocol.record import read_json
 
@@ -109,7 +110,9 @@ class Memo:
         self._texts = {
             name[skip:]: text for name, text in fields.items() if name.startswith(PREFIX)
         }
+        self._known = tuple(self._texts)
         self._unseen = set(self._texts)
+        self._advanced: set[str] = set()
         self._left_over = dict.fromkeys(self._texts)
         self._unwritten: dict[str, str] = {}
         self.taken_events = {
@@ -123,10 +126,21 @@ class Memo:
             body = read_json(fields[BODY])
             self._body_failures, self._body_progress = body["failures"], body["progress"]
 
-    @property
-    def replaying(self) -> bool:
-        """Whether there are steps on record that this run of the body has not come to yet."""
-        return bool(self._unseen)
+    def repeats(self, line: str) -> bool:
+        """Tell whether a line of steps, by its path, is where an earlier run has been.
+
+        That run went on from a step that it finished as far as it could. So a line has left it
+        behind once a step of it finishes in this run. The body has, too, after all that is on
+        record, where its next attempt begins.
+        """
+        if any(one.startswith(line) for one in self._advanced):
+            return False
+        if any(key.startswith(line) for key in self._unseen):
+            return True
+        if not line or self.body_failures:
+            return False
+        beside = line[: line.rindex(".") + 1]
+        return any(key.startswith(beside) for key in self._known)
 
     @property
     def left_over(self) -> list[str]:
@@ -152,14 +166,14 @@ class Memo:
         self._unseen.discard(key)
         self._left_over.pop(key, None)
         text = self._texts.get(key)
-        if text is None:
-            self._unseen.clear()
-            return _NOTHING
-        return Entry.read(text)
+        entry = _NOTHING if text is None else Entry.read(text)
+        if not entry.is_finished:
+            self._advanced.add(path_of(key))
+        return entry
 
     def go_on(self) -> None:
-        """Note that the body does something new from here on."""
-        self._unseen.clear()
+        """Note that the body is beyond all that is on record."""
+        self._advanced.add("")
 
     def note(self, key: str, text: str) -> None:
         """Note what is to be recorded of a step."""

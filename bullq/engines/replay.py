@@ -28,10 +28,9 @@ class Replay(Steps):
         self.memory = memory
         self._pauses: list[Pause] = []
 
-    @property
-    def replaying(self) -> bool:
-        """Whether the body repeats what an earlier run did."""
-        return self.memo.replaying
+    def repeats(self, line: str) -> bool:
+        """Tell whether a line of steps repeats what an earlier run did."""
+        return self.memo.repeats(line)
 
     @property
     def attempt(self) -> int:
@@ -109,7 +108,6 @@ class Replay(Steps):
             return entry.outcome(step)
         if entry.round:
             child = Child(f"{child.id}~{entry.round}", child.job, child.payload)
-        self.memo.go_on()
         state = await self.memory.child(child, asked=entry.child is not None)
         if state.completed is not None:
             self.memo.note(step.key, result_text(state.completed))
@@ -173,7 +171,6 @@ class Replay(Steps):
             # Another branch has woken the job; this one's backoff is not over.
             timer = Timer(step.key, at_ms=entry.until, failures=entry.failures)
             raise self._leave(Pause(timers=[timer]))
-        self.memo.go_on()
         attempt = entry.failures + 1
         try:
             return await call(attempt)
@@ -197,7 +194,6 @@ class Replay(Steps):
     async def _sleep(self, step: Step, entry: Entry, timer: Timer, left_ms: int) -> None:
         """Sleep in place where it is short, else leave the body."""
         if entry.until is None and left_ms < self.memory.shortest_pause_ms:
-            self.memo.go_on()
             if left_ms > 0:
                 await self.memory.sleep(left_ms)
         elif not self._is_over(entry):

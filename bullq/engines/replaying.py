@@ -33,8 +33,8 @@ class ReplayContext(StepContext):
 
     @property
     def repeats(self) -> bool:
-        """Whether the body is where an earlier run of it has been: what it tells is told."""
-        return self.fence > 1 and self.steps.replaying
+        """Whether the caller's line is where an earlier run has been: what it tells is told."""
+        return self.fence > 1 and self.steps.repeats(self.here().path)
 
     async def flush(self) -> None:
         """Wait until what the job has told is on record; a job that is let go tells no more."""

@@ -65,8 +65,9 @@ class InngestContext(StepContext):
         An attempt that follows another one, and a request for what branches do next, repeat the
         body as far as no step on record tells: what it logs there is told by its place.
         """
-        place = None if self._steps.calling else self.here().next_place()
-        if not self._steps.replaying:
+        line = self.here()
+        place = None if self._steps.calling else line.next_place()
+        if not self._steps.repeats(line.path):
             self.put_row(sendable(str(message)), place)
 
     def put_row(self, row: str, place: str | None = None) -> None:
@@ -76,5 +77,5 @@ class InngestContext(StepContext):
     def progress(self, value: Any) -> None:
         """Record the job's progress."""
         text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-        if not self._steps.replaying:
+        if not self._steps.repeats(""):
             self.writer.put(lambda: self._shared.progress(text))

@@ -51,7 +51,8 @@ __all__ = [
     "TriggerCron",
     "TriggerEvent",
     "close",
-    "is_replaying",
+    "has_memos",
+    "is_planned",
     "max_attempts",
     "memos",
 ]
@@ -78,10 +79,11 @@ async def close(client: Inngest) -> None:
     http._http_client_sync.close()  # noqa: SLF001 - nowhere else
 
 
-def is_replaying(ctx: Context) -> bool:
-    """Tell whether the body repeats what an earlier request did.
+def is_planned(ctx: Context) -> bool:
+    """Tell whether the request is for one planned step: it repeats all of the body before it."""
+    return ctx.step._target_hashed_id is not None  # noqa: SLF001 - nowhere else
 
-    A request for one planned step repeats all of the body before it.
-    """
-    planned = ctx.step._target_hashed_id is not None  # noqa: SLF001 - nowhere else
-    return planned or ctx.step._execution._memos.size > 0  # type: ignore[attr-defined, no-any-return, unused-ignore] # noqa: SLF001 - nowhere else
+
+def has_memos(ctx: Context) -> bool:
+    """Tell whether the server knows of steps that the body has not come to yet."""
+    return ctx.step._execution._memos.size > 0  # type: ignore[attr-defined, no-any-return, unused-ignore] # noqa: SLF001 - nowhere else

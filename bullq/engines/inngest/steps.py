@@ -50,10 +50,14 @@ class InngestSteps(Steps):
         self.calling = False
         """Whether a step's function runs: what it tells is new."""
 
-    @property
-    def replaying(self) -> bool:
-        """Whether the body repeats what an earlier request did."""
-        return not self.calling and sdk.is_replaying(self._ctx)
+    def repeats(self, line: str) -> bool:
+        """Tell whether a line of steps repeats what an earlier request did.
+
+        The server tells of steps alone, not where they are: of a branch it cannot be known.
+        """
+        if self.calling:
+            return False
+        return sdk.is_planned(self._ctx) or (not line and sdk.has_memos(self._ctx))
 
     @property
     def attempt(self) -> int:

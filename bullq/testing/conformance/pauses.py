@@ -311,3 +311,27 @@ async def logs_of_branches_and_retries(bench: Bench) -> None:
         await run.result()
         logs = await session.logs(run)
     expect(logs, ["first", "branch", "between", "attempt 1", "attempt 2"])
+
+
+@case("pauses")
+async def logs_of_a_branch_that_wakes_first(bench: Bench) -> None:
+    """What a branch logs once it is awake is logged, though another branch still sleeps."""
+
+    @on()
+    async def body(data: Input, ctx: Context) -> None:
+        async def short() -> None:
+            await ctx.sleep("short", bench.pause)
+            ctx.log("awake")
+            await ctx.run("effect", lambda: 1)
+
+        async def no_steps() -> None:
+            ctx.log("no steps")
+
+        await ctx.parallel(short, lambda: ctx.sleep("long", bench.pause * 3), no_steps)
+        ctx.log("all awake")
+
+    async with bench.session(body) as session:
+        run = await session.start(body, Input())
+        await run.result()
+        logs = await session.logs(run)
+    expect(logs, ["no steps", "awake", "all awake"])

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from bullq.engines.engine import Step
+from bullq.engines.lines import path_of
 from bullq.engines.memo import BODY, Entry, Memo, error_text, result_text
 from bullq.errors import StepFailed
 
@@ -46,17 +47,17 @@ def test_what_is_not_finished_is_read_as_it_was_written(entry: Entry) -> None:
 
 def test_a_body_replays_until_it_has_come_to_all_that_is_on_record() -> None:
     memo = Memo({"step:a": result_text("1"), "step:b": result_text("2"), "name": "job"})
-    assert memo.replaying
+    assert memo.repeats("")
     memo.take("a")
-    assert memo.replaying
+    assert memo.repeats("")
     memo.take("b")
-    assert not memo.replaying
+    assert not memo.repeats("")
 
 
 def test_a_body_that_takes_another_way_replays_no_more() -> None:
     memo = Memo({"step:a": result_text("1"), "step:b": result_text("2")})
     memo.take("c")
-    assert not memo.replaying
+    assert not memo.repeats("")
 
 
 def test_failures_of_a_body_without_steps_are_the_jobs() -> None:
@@ -109,3 +110,36 @@ def test_steps_that_the_body_does_not_come_to_are_known() -> None:
     memo.take("b")
     memo.take("c")
     assert memo.left_over == ["a"]
+
+
+def test_each_branch_repeats_as_far_as_it_has_been() -> None:
+    memo = Memo({"step:1.0/a": result_text("1"), "step:1.1/b": '{"until":17}'})
+    lines = ["1.0/", "1.1/", "1.2/", "2.0/"]
+    assert [memo.repeats(line) for line in lines] == [True, True, True, False]
+    memo.take("1.0/a")  # it was finished: the earlier run went on to the branch's end
+    assert [memo.repeats(line) for line in lines] == [True, True, True, False]
+    memo.take("1.1/b")
+    assert [memo.repeats(line) for line in lines] == [True, False, True, False]
+    memo.take("1.2/1.0/new")
+    assert [memo.repeats(line) for line in [*lines, ""]] == [True, False, False, False, False]
+
+
+def test_a_body_that_failed_in_a_branch_does_not_repeat_it() -> None:
+    memo = Memo({"step:1.0/a": result_text("1"), BODY: '{"failures":1,"progress":1}'})
+    assert memo.repeats("1.0/")
+    memo.take("1.0/a")
+    assert not memo.repeats("1.0/")
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("a", ""),
+        ("1.0/a", "1.0/"),
+        ("1.0/2.1/a", "1.0/2.1/"),
+        ("/1.0/a", ""),
+        ("1.0//2.1/a", "1.0/"),
+    ],
+)
+def test_a_key_tells_its_line(key: str, path: str) -> None:
+    assert path_of(key) == path
