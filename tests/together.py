@@ -16,7 +16,13 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 PARTS = {
-    "workers": ["integration/worker", "integration/traps", "integration/processes"],
+    "workers": [
+        "integration/worker",
+        "integration/traps",
+        "integration/processes",
+        "integration/dispatch",
+        "drills",
+    ],
     "clients": ["interop", "cli", "browser"],
 }
 """Folders that go together in a part of their own; what is not here makes the last part."""
