@@ -129,10 +129,11 @@ class Relay:
         answered = sent = 0
         failure: StoreUnavailable | None = None
         until = asyncio.get_running_loop().time() + _DEADLINE / 3
+        arbiter = Arbiter(queue.scripts(), queue.keys)
         for (terms, since), group in groupby(jobs, key=_adding):
             batch = list(group)
             try:
-                added = await self._added_alike(queue, batch, terms, since)
+                added = await self._added_alike(queue, arbiter, batch, terms, since)
             except StoreUnavailable as error:
                 failure = error
                 sent += len(batch) if error.in_doubt else 0
@@ -148,13 +149,19 @@ class Relay:
             await self._outbox.clear_maybe(unsent, self._holder)
         if failure is not None and not answered:
             raise failure
+        with contextlib.suppress(StoreUnavailable):  # these are there all the same
+            await self._send_on(queue, [job.id for job in done])
         return done
 
     async def _added_alike(
-        self, queue: JobQueue, batch: list[Kept], terms: Confirmation, since: str | None
+        self,
+        queue: JobQueue,
+        arbiter: Arbiter,
+        batch: list[Kept],
+        terms: Confirmation,
+        since: str | None,
     ) -> list[Kept]:
         """Add jobs of the same terms in one call."""
-        arbiter = Arbiter(queue.scripts(), queue.keys)
         with queue.store.errors():
             answer = await arbiter.add_confirmed([_new(job) for job in batch], terms, epoch=since)
         if answer.added is None:
@@ -170,7 +177,6 @@ class Relay:
                 done.append(job)
         # Of those that were added just now nobody is to think that they were not.
         with contextlib.suppress(StoreUnavailable):
-            await self._send_on(queue, [job.id for job in done])
             done += await self._settled(queue, routed)
         return done
 
