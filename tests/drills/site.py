@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -141,6 +142,11 @@ class Site:
             await asyncio.sleep(_LOOK_AGAIN)
         return judge(self.history.entries())
 
+    def failures(self) -> Counter[str]:
+        """Count why runs have failed at Inngest, whose server then gives up."""
+        runs = self.double.runs.all
+        return Counter(str(run.output)[:300] for run in runs if run.status == "Failed")
+
     async def _under_way(self, queue: str) -> list[tuple[str, str]]:
         """Name some jobs and their places, in the order in which they go from one to the next."""
         found: list[tuple[str, str]] = []
@@ -163,12 +169,14 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def site(server: RedisServer, prefix: str, history: History) -> AsyncIterator[Site]:
-    """Build a site on a running server."""
+async def site(
+    server: RedisServer, prefix: str, history: History, *, speed: float = 20
+) -> AsyncIterator[Site]:
+    """Build a site on a running server; time at Inngest passes with *speed*."""
     async with contextlib.AsyncExitStack() as stack:
         # Sweepers and dispatchers of the same job meet more often than they usually would.
         stack.enter_context(patch.dict(Arbiter.sweep.__kwdefaults__, grace_ms=_GRACE_MS))
-        double = await stack.enter_async_context(InngestDouble(speed=20).running())
+        double = await stack.enter_async_context(InngestDouble(speed=speed).running())
         target = urlsplit(double.url).port
         assert target is not None
         inngest = await stack.enter_async_context(linked(target, cutter=Chunks))
