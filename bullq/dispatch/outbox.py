@@ -138,15 +138,19 @@ class Outbox:
         count, oldest = await self._do(lambda db: db.execute(sql).fetchone())
         return int(count), now_ms() - int(oldest) if count else 0
 
-    async def begin(self, jobs: Iterable[Kept], holder: str, *, maybe: bool, sent: bool) -> None:
+    async def begin(
+        self, jobs: Iterable[Kept], holder: str, *, maybe: bool, sent: bool, epoch: str = ""
+    ) -> None:
         """Note what the lease's *holder* is about to do with jobs, before it does it.
 
+        *epoch* is the queue's now, for jobs of which nothing was added before; empty: as it is.
         Raises LeaseLost where somebody else delivers by now, who has not heard of it.
         """
         keys = [job.key for job in jobs]
-        changes = "maybe = maybe OR ?, sent = sent OR ?"
+        now = "epoch = CASE WHEN maybe OR ? = '' THEN epoch ELSE ? END"  # by maybe as it was
+        changes = f"{now}, maybe = maybe OR ?, sent = sent OR ?"
         sql = f"UPDATE jobs SET {changes} WHERE queue = ? AND id = ? AND {_IS_HOLDER}"  # noqa: S608 - our own names
-        given = [(maybe, sent, *key, holder) for key in keys]
+        given = [(epoch, epoch, maybe, sent, *key, holder) for key in keys]
         if await self._do(lambda db: db.executemany(sql, given).rowcount) < len(keys):
             raise LeaseLost
 

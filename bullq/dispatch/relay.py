@@ -120,11 +120,16 @@ class Relay:
             in_doubt = error.in_doubt
         except TimeoutError:
             in_doubt = True
+        if not sent:  # in which epoch they were added has been noted meanwhile
+            noted = await self._outbox.deliverable(queue, limit=_MOST_AT_ONCE)
+            by_key = {job.key: job for job in noted}
+            batch = [by_key.get(job.key, job) for job in batch]
         return await self._sent_without_redis(batch, in_doubt=in_doubt and not sent)
 
     async def _added(self, queue: JobQueue, jobs: list[Kept]) -> list[Kept]:
         """Put jobs of which no event was sent on their queue, in order; give those it has."""
-        await self._outbox.begin(jobs, self._holder, maybe=True, sent=False)
+        epoch = "" if all(job.maybe for job in jobs) else await self._epoch(queue, jobs[0])
+        await self._outbox.begin(jobs, self._holder, maybe=True, sent=False, epoch=epoch)
         done: list[Kept] = []
         answered = sent = 0
         failure: StoreUnavailable | None = None
@@ -152,6 +157,16 @@ class Relay:
         with contextlib.suppress(StoreUnavailable):  # these are there all the same
             await self._send_on(queue, [job.id for job in done])
         return done
+
+    @staticmethod
+    async def _epoch(queue: JobQueue, job: Kept) -> str:
+        """Learn a queue's epoch before jobs are sent: of an add without an answer it has the word.
+
+        Else nobody could tell whether it was lost with other data, and may have run.
+        """
+        arbiter = Arbiter(queue.scripts(), queue.keys)
+        with queue.store.errors():
+            return (await arbiter.add_confirmed([], _adding(job)[0], epoch=None)).epoch
 
     async def _added_alike(
         self,

@@ -65,8 +65,8 @@ async def test_a_delivery_that_is_cut_short_knows_what_was_sent(
 
     async def cut(self: Arbiter, *given: Any, **more: Any) -> Any:
         nonlocal calls
-        calls += 1
-        if calls > 4:
+        calls += bool(given[0])  # who adds nothing asks for the epoch
+        if calls > 4 and given[0]:
             raise StoreUnavailable("away", in_doubt=in_doubt)
         return await add(self, *given, **more)
 

@@ -93,3 +93,38 @@ async def test_what_was_added_is_not_sent_elsewhere_where_redis_goes_right_after
     [job] = await outbox.jobs()
     assert (job.id, job.maybe) == ("job-2", True)
     await outbox.aclose()
+
+
+class Forgetful:
+    """Answers no add until it has lost its data, and knows then of a new epoch."""
+
+    epochs: list[str | None]
+
+    def __init__(self, *_: object) -> None:
+        """Serve any queue."""
+
+    async def add_confirmed(
+        self, jobs: Sequence[NewJob], _: object, *, epoch: str | None
+    ) -> ConfirmedAdds:
+        if not jobs:
+            return ConfirmedAdds("first" if not self.epochs else "second", [])
+        self.epochs.append(epoch)
+        if len(self.epochs) == 1:
+            raise StoreUnavailable("cut", in_doubt=True)
+        return ConfirmedAdds("second", None if epoch == "first" else [Added(Adding.ADDED, "")])
+
+
+async def test_a_job_is_held_back_that_was_added_by_the_relay_itself_before_data_was_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "Arbiter", Forgetful)
+    monkeypatch.setattr(relay, "ElsewhereScripts", Scripts)
+    Forgetful.epochs = []
+    outbox = Outbox(tmp_path / "outbox.db")
+    await outbox.keep(replace(a_job(1), epoch=""))
+    assert await _flushed(outbox) == (0, 1)
+    await _flushed(outbox)
+    assert Forgetful.epochs == [None, "first"]
+    [job] = await outbox.jobs()
+    assert (job.maybe, "lost data" in job.problem) == (True, True)
+    await outbox.aclose()
