@@ -34,7 +34,7 @@ _LEASE = 6.0  # seconds; one batch takes less
 _DEADLINE = 1.5  # seconds for one question to Redis, or one event
 _FORGETS_MS = 20 * 3_600_000  # Inngest knows the id of an event for 24 hours
 _ON_BULLMQ = (Verdict.PICKED, Verdict.GONE, Verdict.PARENT, Verdict.SCHEDULE)
-_FIRST_PAUSE, _LAST_PAUSE = 0.2, 5.0  # seconds between attempts while nobody takes anything
+_FIRST_PAUSE, _LAST_PAUSE = 0.2, 2.0  # seconds between attempts while nobody takes anything
 
 
 class Relay:
