@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 
 from bullq_cli.exits import CommandError, ExitCode, as_command_error
+from bullq_cli.loops import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,29 +57,11 @@ def run_fleet(app: Bullq, orders: Orders, observer: Observer, signals: StopSigna
     try:
         asyncio.set_event_loop(loop)
         main = loop.create_task(_run(app, orders, observer, signals), name="bullq workers")
-        while not main.done():
-            _run_on(loop, main, orders, observer)
+        run_to_end(loop, main, partial(observer.trouble, ", ".join(orders.queues)))
     finally:
         _abandon_tasks(loop)
         asyncio.set_event_loop(None)
         loop.close()
-
-
-def _run_on(
-    loop: asyncio.AbstractEventLoop, main: asyncio.Task[None], orders: Orders, observer: Observer
-) -> None:
-    """Run the loop until *main* ends, or until something that a job has begun ends the loop.
-
-    asyncio lets these two errors out of the loop when any task raises them, besides telling
-    whoever waits for that task. No job may end the worker of the others.
-    """
-    try:
-        loop.run_until_complete(main)
-    except (SystemExit, KeyboardInterrupt) as error:
-        if main.done():
-            raise
-        message = "a task that a job has begun would have ended the worker"
-        observer.trouble(", ".join(orders.queues), message, error)
 
 
 async def _run(app: Bullq, orders: Orders, observer: Observer, signals: StopSignals) -> None:

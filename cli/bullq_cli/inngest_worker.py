@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
+
+from bullq_cli.loops import run_to_end
 
 if TYPE_CHECKING:
     from bullq.app import Bullq
@@ -52,4 +55,6 @@ def run_inngest_worker(  # noqa: PLR0917 - called once
             await functions.aclose()
             await app.aclose()
 
-    asyncio.run(work())
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        run_to_end(loop, loop.create_task(work()), partial(log.trouble, "inngest"))
