@@ -26,6 +26,9 @@ from bullq.worker.outcome import Failure
 from bullq.worker.rejection import Rejected
 
 _PR_SET_PDEATHSIG = 1
+_ENDINGS = (signal.SIGINT, signal.SIGTERM)
+_forking = threading.local()
+"""What the thread that forks has held back of signals before."""
 
 
 class Processor:
@@ -132,19 +135,31 @@ def _die_with(worker: int) -> None:
         os._exit(0)
 
 
+def _hold_signals() -> None:
+    """Keep what a fork is sent until it can end by it: sent before that, it would do nothing."""
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
+
+
+def _take_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
 def _be_ordinary() -> None:
     """Have a process that a job forks, such as multiprocessing's, end by the signals it is sent."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _take_signals()
 
 
 def main(channel: str, worker: str) -> None:
     """Serve the worker with the process id *worker* on the file descriptor *channel*."""
     _die_with(int(worker))
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDINGS:
         # The worker decides when its jobs end. Not SIG_IGN, which a job's own programs would get.
         signal.signal(number, lambda *_: None)
-    os.register_at_fork(after_in_child=_be_ordinary)
+    os.register_at_fork(
+        before=_hold_signals, after_in_parent=_take_signals, after_in_child=_be_ordinary
+    )
     Processor(socket.socket(fileno=int(channel))).run()
 
 

@@ -17,7 +17,7 @@ from tests.support.workers import running_worker
 
 ALL = (
     *(heavy.work, heavy.die_once, heavy.later, heavy.spin, heavy.liar, heavy.double),
-    *(heavy.leave_fork, heavy.end_fork),
+    *(heavy.leave_fork, heavy.end_forks),
 )
 SHORT = QueueSpec(name="short", drain_timeout=0)
 
@@ -112,8 +112,8 @@ async def test_a_process_has_ended_though_what_its_job_has_forked_lives(
 async def test_what_a_job_forks_ends_by_the_signals_it_is_sent(make_app: AppFactory) -> None:
     app = make_app(*ALL)
     async with running_worker(app, "default"):
-        receipt = await heavy.end_fork.dispatch(Work())
-        assert await receipt.result(timeout=DEADLINE) == -signal.SIGTERM
+        receipt = await heavy.end_forks.dispatch(Work())
+        assert await receipt.result(timeout=DEADLINE) == {-signal.SIGTERM}
 
 
 async def test_a_result_of_another_type_fails_the_job_unretried(make_app: AppFactory) -> None:
