@@ -179,11 +179,7 @@ class Worker:
         reached at the start; later the worker waits for it.
         """
         spec = self._queue.spec
-        await self._queue.store.check()
-        await self._queue.check_durability()
-        shared = await look_at_clients(self._queue.store, self._queue.keys)
-        if shared.warning:
-            self._observer.trouble(spec.name, shared.warning)
+        await self._look_at_server()
         here = self._jobs.recurring_on == "bullmq"
         await keep_schedules(self._queue, self._jobs.on(spec.name), self._observer, here=here)
         self._observer.worker_started(spec.name, self.name, self.concurrency)
@@ -213,6 +209,14 @@ class Worker:
             self._renewal.stop()
             self._loop_watch.stop()
             self._observer.worker_stopped(spec.name, self._returned)
+
+    async def _look_at_server(self) -> None:
+        """See that Redis answers, that it is as durable as it has to be, and who else is there."""
+        await self._queue.store.check()
+        await self._queue.check_durability()
+        shared = await look_at_clients(self._queue.store, self._queue.keys)
+        if shared.warning:
+            self._observer.trouble(self._queue.spec.name, shared.warning)
 
     async def _shut_down(self, exchange: asyncio.Task[Any], *others: asyncio.Task[Any]) -> None:
         self._exchange.stop_claiming()
