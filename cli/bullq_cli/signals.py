@@ -14,6 +14,10 @@ LAST_RESORT = 15.0
 """Seconds beyond the drain timeout for outcomes to be recorded."""
 
 
+_forking = threading.local()
+"""What the thread that forks has held back of signals before."""
+
+
 class StopSignals:
     """The handlers of one process.
 
@@ -37,7 +41,9 @@ class StopSignals:
             signal.signal(number, self._handle)
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
             signal.signal(signal.SIGHUP, self._hang_up)
-        os.register_at_fork(after_in_child=_be_ordinary)
+        os.register_at_fork(
+            before=_hold_signals, after_in_parent=_take_signals, after_in_child=_be_ordinary
+        )
 
     def attach(
         self,
@@ -86,6 +92,16 @@ class StopSignals:
             os.write(2, f"{told}\n".encode())
 
 
+def _hold_signals() -> None:
+    """Keep what a fork is sent until it can end by it: sent before that, it would do nothing."""
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+
+
+def _take_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
 def _be_ordinary() -> None:
     """Have a process that a job forks, such as multiprocessing's, end by the signals it is sent.
 
@@ -96,6 +112,7 @@ def _be_ordinary() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    _take_signals()
 
 
 def end_with_stdin() -> None:

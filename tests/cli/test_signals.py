@@ -41,8 +41,18 @@ os.read(blocked, 1)
             "print(-os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))",
             f"{int(signal.SIGTERM)}\n",
         ),
+        # Also when they are sent before it can know that it is a child.
+        (
+            "ends = set()\n"
+            "for _ in range(20):\n"
+            "    child = os.fork() or signal.pause()\n"
+            "    os.kill(child, signal.SIGTERM)\n"
+            "    ends.add(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+            "print(*ends)",
+            f"{-int(signal.SIGTERM)}\n",
+        ),
     ],
-    ids=["hang-up", "fork"],
+    ids=["hang-up", "fork", "fresh forks"],
 )
 def test_a_signal_is_taken_as_it_is_meant(sent: str, told: str) -> None:
     code = f"""
