@@ -1,4 +1,7 @@
-"""A dispatch whose link to an engine fails at each of its requests, before and after execution."""
+"""A dispatch whose link to an engine fails at each of its requests, before and after execution.
+
+BULLQ_TEST_DRILLS=long: also by what comes late.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.drills.checker import Verdict
+from tests.drills.conftest import LONG
 from tests.drills.link import Break, Chunks, Cutter, Failure, Frames, Moment, linked
 from tests.drills.sending import send
 from tests.drills.site import Site, job_ids, say
@@ -21,6 +25,7 @@ from tests.drills.variants import broken
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 AT_ONCE = 4
+FAILURES = list(Failure) if LONG else [Failure.CUT, Failure.AWAY, Failure.SILENT]
 _HEARD = {"BULLQ_REDIS_TIMEOUT": "2s"}  # a busy machine must not look like a silent Redis
 _NOT_HEARD = {"BULLQ_REDIS_TIMEOUT": "150ms"}
 PATIENCE = {
@@ -87,7 +92,7 @@ async def cut_everywhere(place: Site, cable: Cable, moment: Moment, failure: Fai
 
 
 async def drill(
-    place: Site, scene: Scene, cable: str, folder: Path, failures: Iterable[Failure] = Failure
+    place: Site, scene: Scene, cable: str, folder: Path, failures: Iterable[Failure] = FAILURES
 ) -> Verdict:
     if not scene.inngest:
         place.outboxes = [folder / "outbox.db"]

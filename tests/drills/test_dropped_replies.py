@@ -19,7 +19,7 @@ from tests.drills.sending import send_all
 from tests.drills.site import Site, job_ids, say
 from tests.drills.variants import broken
 
-DISPATCHES = 10_000 if LONG else 300
+DISPATCHES = 10_000 if LONG else 150
 AT_ONCE = 20
 SHARE = 0.1
 KINDS = ["errand", "prompt"]

@@ -70,6 +70,6 @@ async def test_what_was_accepted_in_an_outage_runs_once(
     assert verdict.counts["killed"] == 1
 
 
-@pytest.mark.parametrize("variant", ["forgotten_outbox", "careless_relay"])
+@pytest.mark.parametrize("variant", ["forgotten_outbox"])
 async def test_outages_catch(own_place: Site, chance: random.Random, variant: str) -> None:
     assert "lost" in (await drill(own_place, chance, variant)).faults

@@ -1,6 +1,6 @@
 """Two services of the example shop take orders while their Redis is killed and restarted.
 
-Usually 100 orders and two kills; BULLQ_TEST_DRILLS=long: 5,000 and 20.
+Usually 60 orders and two kills; BULLQ_TEST_DRILLS=long: 5,000 and 20.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.drills.site import Site, say, site
 from tests.support.deadline import DEADLINE
 from tests.support.servers import RedisServer, free_port, running_server
 
-ORDERS, KILLS = (5_000, 20) if LONG else (100, 2)
+ORDERS, KILLS = (5_000, 20) if LONG else (60, 2)
 AT_ONCE = 16
 QUEUE = "default"
 ROOT = Path(__file__).parents[2]
