@@ -30,23 +30,22 @@ FEWEST_STEPS = 30
 async def stopped_everywhere(
     place: Site, fleet: Dispatchers, how: str, steps: Callable[[int], range], **order: Any
 ) -> None:
-    """Have a dispatcher for each step, which is stopped there."""
+    """Have a dispatcher for each step, of one job or *at_once*, which is stopped there."""
 
-    async def one(job_id: str, **stop: Any) -> None:
-        jobs = [("errand", job_id)]
+    async def one(name: str, **stop: Any) -> None:
+        jobs = [("errand", job_id) for job_id in job_ids(order.get("at_once", 1), name)]
         pid = await fleet.start(Order(settings=place.settings(), jobs=jobs, **order, **stop))
         await fleet.ended(pid)
 
     count = place.history.path.with_name("steps")
-    await one(*job_ids(1, "whole"), steps=count)
+    await one("whole", steps=count)
     taken = int(count.read_text())
     assert taken >= FEWEST_STEPS
     left = iter(steps(taken))
 
     async def one_after_the_other() -> None:
         for step in left:
-            [job_id] = job_ids(1, f"{how}-{step}")
-            await one(job_id, **{how: step})
+            await one(f"{how}-{step}", **{how: step})
 
     await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
     say(f"{how}: {taken} steps")
@@ -57,18 +56,16 @@ async def drill(
     scene: Scene,
     how: str,
     chance: random.Random,
-    *,
-    stride: int = STRIDE,
     **order: Any,
 ) -> Verdict:
-    first = chance.randint(1, stride)
+    first = chance.randint(1, STRIDE)
     if not scene.inngest:
         place.outboxes = [place.history.path.with_name("outbox.db")]
         place.inngest.fail(Failure.AWAY)
         place.redis.fail(Failure.AWAY)
     async with dispatchers(place) as fleet:
         stopping = stopped_everywhere(
-            place, fleet, how, lambda taken: range(first, taken + 1, stride), **order
+            place, fleet, how, lambda taken: range(first, taken + 1, STRIDE), **order
         )
         if scene.works:
             async with place.worker():
@@ -114,7 +111,7 @@ async def test_a_caller_that_goes_anywhere_leaves_a_whole_decision(
 async def test_killed_dispatchers_catch_idle_sweeper(place: Site, chance: random.Random) -> None:
     place.impatience = 3
     with broken("idle_sweeper"):
-        verdict = await drill(place, SCENES["routed"], "kill_at", chance, stride=4)
+        verdict = await drill(place, SCENES["routed"], "kill_at", chance, at_once=10)
     assert "stranded" in verdict.faults
 
 
