@@ -148,9 +148,10 @@ class PipelinedConnection:
             self._wire.close()
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Close the connection, also one that is being opened."""
         if self._attempt is not None:
             self._attempt.cancel()
+            await asyncio.wait([self._attempt])
         if self._wire is not None:
             self._wire.close()
             self._wire = None

@@ -21,9 +21,6 @@ from tests.drills.sending import send
 from tests.drills.site import Site, job_ids, say
 from tests.drills.variants import broken
 
-# A connection whose dispatcher is closed while it is being opened is left to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 AT_ONCE = 4
 FAILURES = list(Failure) if LONG else [Failure.CUT, Failure.AWAY, Failure.SILENT]
 _HEARD = {"BULLQ_REDIS_TIMEOUT": "2s"}  # a busy machine must not look like a silent Redis
