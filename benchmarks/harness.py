@@ -77,7 +77,7 @@ class Harness:
             for number in range(self._runs):
                 for system in systems:
                     cell = cells[system.name]
-                    if not cell.lacks:
+                    if not cell.lacks and number < (system.most_runs or self._runs):
                         self._add_run(system, workload, cell)
                 self._say(f"{workload.title}: run {number + 1} of {self._runs}")
             for name, cell in cells.items():

@@ -28,6 +28,7 @@ class System:
     without any it runs in ours.
     *node_package* is the package that peers/node.mjs plays the parts with. *warm_jobs* come first
     in every run and do not count: Node is two to four times as fast once its code is compiled.
+    *most_runs* count at most, where nothing is promised beside it; None: as many as of the others.
     """
 
     name: str
@@ -37,6 +38,7 @@ class System:
     environment: str = ""
     node_package: str = ""
     warm_jobs: int = 0
+    most_runs: int | None = None
 
     def command(self) -> list[str]:
         """Give the command to which the part and its order are added."""
@@ -93,6 +95,7 @@ def _install(command: list[str]) -> None:
 
 # What bullq needs and nothing of its tests and tools; the code that runs is this checkout's, in
 # which every part is started.
+_FEW = 3
 _OURS: dict[str, Any] = {"environment": "bullq", "requirements": (str(ROOT),)}
 BULLQ = System(name="bullq", title="bullq, bare processor", module="with_bullq", **_OURS)
 BULLQ_JOBS = System(
@@ -102,32 +105,46 @@ PEERS = (
     System(name="node-6", title="Node BullMQ", node_package="bullmq", warm_jobs=10_000),
     System(name="node-5", title="Node BullMQ", node_package="bullmq5", warm_jobs=10_000),
     System(name="official", title="official Python BullMQ", module="with_official", **_OURS),
-    System(name="streaq", title="streaq", module="with_streaq", requirements=("streaq", "uvloop")),
+    System(
+        name="streaq",
+        title="streaq",
+        module="with_streaq",
+        requirements=("streaq", "uvloop"),
+        most_runs=_FEW,
+    ),
     System(
         name="saq",
         title="saq",
         module="with_saq",
         requirements=("saq[hiredis]", "typing_extensions", "uvloop"),
+        most_runs=_FEW,
     ),
-    System(name="arq", title="arq", module="with_arq", requirements=("arq", "uvloop")),
+    System(
+        name="arq", title="arq", module="with_arq", requirements=("arq", "uvloop"), most_runs=_FEW
+    ),
     System(
         name="taskiq",
         title="taskiq, streams",
         module="with_taskiq",
         requirements=("taskiq", "taskiq-redis", "uvloop"),
+        most_runs=_FEW,
     ),
     System(
         name="dramatiq",
         title="dramatiq, threads",
         module="with_dramatiq",
         requirements=("dramatiq[redis]",),
+        most_runs=_FEW,
     ),
-    System(name="rq", title="rq, SimpleWorker", module="with_rq", requirements=("rq",)),
+    System(
+        name="rq", title="rq, SimpleWorker", module="with_rq", requirements=("rq",), most_runs=_FEW
+    ),
     System(
         name="celery",
         title="celery, threads",
         module="with_celery",
         requirements=("celery[redis]",),
+        most_runs=_FEW,
     ),
 )
 SYSTEMS = (BULLQ, BULLQ_JOBS, *PEERS)

@@ -103,7 +103,8 @@ def page(
         "",
         f"* {setting.day.isoformat()}, {setting.server}",
         f"* {machine()}",
-        f"* medians of {setting.runs} runs of about {setting.seconds:g} s, taken in turns;",
+        f"* medians of {setting.runs} runs of about {setting.seconds:g} s, taken in turns"
+        f"{_fewer(systems, setting.runs)};",
         "  ± is half the distance from the slowest to the fastest run",
         f"* load of the machine when it began: {setting.load:.1f}",
         "",
@@ -118,6 +119,11 @@ def page(
     if notes:
         lines += ["", "## What is not in the table", "", *notes]
     return "\n".join(lines) + "\n"
+
+
+def _fewer(systems: Sequence[System], runs: int) -> str:
+    few = {one.most_runs for one in systems if one.most_runs and one.most_runs < runs}
+    return f" (of other Python queues {min(few)})" if few else ""
 
 
 def _table(
