@@ -70,10 +70,15 @@ def dispatch(
             "queue": receipt.queue,
             "name": receipt.name,
             "engine": receipt.engine,
+            "state": receipt.state,
+            "reason": receipt.reason,
         }
-        if wait_seconds is None:
-            _tell_queued(answer, to_json=to_json)
-        else:
+        if not to_json:
+            tell = output.line if wait_seconds is None else output.note
+            tell(_where_it_is(receipt))
+        elif wait_seconds is None:
+            output.as_json(answer)
+        if wait_seconds is not None:
             try:
                 await _tell_result(job, receipt, wait_seconds, answer, to_json=to_json)
             except ResultTimeout:
@@ -83,11 +88,13 @@ def dispatch(
     with_app(send)
 
 
-def _tell_queued(answer: dict[str, Any], *, to_json: bool) -> None:
-    if to_json:
-        output.as_json(answer)
-    else:
-        output.line(f"queued {answer['queue']}/{answer['name']} {answer['id']}")
+def _where_it_is(receipt: Receipt[Any]) -> str:
+    """Say which engine has the job, and why, where that is not simply BullMQ."""
+    has = {"inngest": "sent to Inngest: ", "outbox": "kept in the outbox: "}.get(receipt.engine)
+    if has is None:
+        has = "dropped: " if receipt.state == "dropped" else "queued "
+    why = f" ({receipt.reason.sentence})" if receipt.reason and has != "queued " else ""
+    return f"{has}{receipt.queue}/{receipt.name} {receipt.id}{why}"
 
 
 async def _tell_result(
@@ -98,11 +105,9 @@ async def _tell_result(
     *,
     to_json: bool,
 ) -> None:
-    """Wait and print; the id goes to stderr first, as the result alone belongs into a pipe."""
+    """Wait and print the result."""
     from bullq.clock import format_ms
 
-    if not to_json:
-        output.note(f"queued {receipt.queue}/{receipt.name} {receipt.id}")
     began = time.monotonic()
     result = job.result.encode(await receipt.result(timeout=seconds))
     if to_json:

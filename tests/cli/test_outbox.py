@@ -58,7 +58,9 @@ def test_jobs_are_listed_removed_and_delivered(
     away = {"BULLQ_OUTBOX": str(box), "REDIS_URL": "redis://127.0.0.1:1"}
     for _ in range(2):
         code, told, said = command("dispatch", "hello", "--json", **away)
-        assert (code, json.loads(told)["engine"]) == (0, "outbox"), said
+        answer = json.loads(told)
+        assert (code, answer["engine"], answer["state"]) == (0, "outbox", "kept"), said
+        assert answer["reason"] == "redis-away"
     listed = json.loads(command("outbox", "ls", "--json")[1])
     assert [(job["queue"], job["name"]) for job in listed] == [("default", "hello")] * 2
     assert command("outbox", "ls", "--queue", "data-sync", "--json")[1] == "[]\n"
