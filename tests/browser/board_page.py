@@ -55,8 +55,9 @@ class BoardPage:
         return self.card(job_id)
 
     def card(self, job_id: str) -> Locator:
-        """Give the card of a job on the page that is open."""
-        return self.page.locator("[class*=card-]").filter(has_text=job_id).last
+        """Give the card of a job on the open page: the flow's panel beside it has no tabs."""
+        cards = self.page.locator("[class*=card-]").filter(has_text=job_id)
+        return cards.filter(has=self.page.get_by_role("tab")).last
 
     async def tab(self, card: Locator, name: str) -> Locator:
         """Click a tab of a job's card and give what it shows."""

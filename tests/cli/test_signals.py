@@ -58,6 +58,7 @@ def test_a_signal_is_taken_as_it_is_meant(sent: str, told: str) -> None:
     code = f"""
 import os, signal
 from bullq_cli import signals
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where nohup runs the tests
 handlers = signals.StopSignals()
 handlers.install()
 handlers.attach(lambda: print("stop", flush=True), 600)
