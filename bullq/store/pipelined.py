@@ -151,7 +151,7 @@ class PipelinedConnection:
         """Close the connection, also one that is being opened."""
         if self._attempt is not None:
             self._attempt.cancel()
-            await asyncio.wait([self._attempt])
+            await asyncio.wait([self._attempt], timeout=self._connect_timeout)
         if self._wire is not None:
             self._wire.close()
             self._wire = None
