@@ -11,7 +11,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -272,6 +272,16 @@ async def dispatchers(site: Site) -> AsyncIterator[Dispatchers]:
         async with asyncio.timeout(DEADLINE):
             await process.wait()
             await reading
+
+
+async def caught(
+    fault: str, drill: Callable[[], Awaitable[Verdict]], *, most_rounds: int = 20
+) -> bool:
+    """Repeat a *drill* of chance until it shows *fault*: a few jobs need not meet it at once."""
+    for _ in range(most_rounds):
+        if fault in (await drill()).faults:
+            return True
+    return False
 
 
 def say(line: object) -> None:
