@@ -16,6 +16,7 @@ from bullq.store.checkup import examine_server
 from bullq.store.lua import is_proven
 from bullq.telemetry.findings import Finding, Level
 from bullq.telemetry.hooks import Observer
+from bullq.wording import counted
 from bullq.worker.checkup import examine_machine
 
 _PACKAGES = ("bullq", "bullmq", "redis", "hiredis")
@@ -110,7 +111,13 @@ def _jobs(diagnosis: Diagnosis, settings: Settings) -> Bullq | None:
     else:
         level = Level.OK if jobs else Level.WARNING
         advice = None if jobs else "Define one below jobs/<queue>/, or set BULLQ_APP."
-        diagnosis.add("jobs", "definitions", level, f"{jobs} jobs on {queues} queues", advice)
+        diagnosis.add(
+            "jobs",
+            "definitions",
+            level,
+            f"{counted(jobs, 'job')} on {counted(queues, 'queue')}",
+            advice,
+        )
         return app
     return None
 

@@ -145,9 +145,9 @@ def _summary(seen: _Seen) -> Finding:
     if seen.shared.version:
         told.append(f"set up by {seen.shared.version}")
     if seen.concurrency:
-        told.append(f"at most {seen.concurrency} jobs at once in all workers")
+        told.append(f"at most {seen.concurrency} at once in all workers")
     if seen.rate:
-        told.append(f"at most {seen.rate[0]} jobs per {format_ms(int(seen.rate[1]))}")
+        told.append(f"at most {seen.rate[0]} begin per {format_ms(int(seen.rate[1]))}")
     return _finding(seen, "jobs", Level.OK, ", ".join(told))
 
 

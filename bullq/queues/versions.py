@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bullq.wording import counted
+
 if TYPE_CHECKING:
     from bullq.protocol.keys import QueueKeys
     from bullq.store.connection import Store
@@ -39,7 +41,7 @@ class SharedWith:
             return None
         signs = []
         if self.paused_apart:
-            signs.append(f"{self.paused_apart:,} jobs in its list 'paused'")
+            signs.append(f"{counted(self.paused_apart, 'job')} in its list 'paused'")
         if _OLD.match(self.version or ""):
             signs.append(f"its version is {self.version!r}")
         return (

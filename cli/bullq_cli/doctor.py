@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bullq.wording import counted
 from bullq_cli import output
 from bullq_cli.exits import ExitCode
 
@@ -40,7 +41,7 @@ def doctor(
         output.as_json(_told(diagnosis, problems, warnings))
     else:
         _print(diagnosis.findings)
-        output.line(f"\n{_counted(problems, 'problem')}, {_counted(warnings, 'warning')}.")
+        output.line(f"\n{_some(problems, 'problem')}, {_some(warnings, 'warning')}.")
     if not diagnosis.redis_is_there:
         raise typer.Exit(ExitCode.NO_REDIS)
     if problems:
@@ -75,5 +76,5 @@ def _wrapped(head: str, text: str) -> None:
         output.line(f"{head if not position else '':<{_INDENT}}{line}")
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+def _some(number: int, what: str) -> str:
+    return counted(number, what) if number else f"no {what}s"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bullq.wording import counted
 from bullq_cli import output
 from bullq_cli.exits import CommandError, ExitCode
 from bullq_cli.session import with_app
@@ -219,7 +220,7 @@ def _show(job: dict[str, Any]) -> None:
         "state": job["state"],
         "attempts": _tries(job, " of "),
         "priority": job["priority"] or None,
-        "stalled": f"{job['stalled']} times" if job["stalled"] else None,
+        "stalled": counted(int(job["stalled"]), "time") if job["stalled"] else None,
         "schedule": job["schedule"],
         "added": _moment(job["added_ms"]),
         "due": _moment(due or None),
@@ -263,7 +264,7 @@ def _step(step: Any) -> str:
     if error := step.get("error"):
         return f"failed: {error['name']}: {error['message']}"
     parts = {
-        "failed": f"{step['failures']} times" if step.get("failures") else None,
+        "failed": counted(int(step["failures"]), "time") if step.get("failures") else None,
         "until": _moment(step.get("until")),
         "waits for the job": step.get("child"),
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bullq.wording import counted
 from bullq_cli import output
 from bullq_cli.exits import CommandError, ExitCode, wrong_input
 from bullq_cli.inputs import duration
@@ -88,11 +89,11 @@ def flush(
     if to_json:
         output.as_json({"delivered": delivered, "left": left, "held_back": held})
     else:
-        output.line(f"{delivered:,} jobs delivered, {left:,} left")
+        output.line(f"{counted(delivered, 'job')} delivered, {left:,} left")
     if left:
         why = f"{held:,} of them are held back: 'bullq outbox ls' says why.\n" if held else ""
         raise CommandError(
-            f"{left:,} jobs are still in the outbox\n{why}Nobody took the others in time.",
+            f"{counted(left, 'job')} still in the outbox\n{why}Nobody took the others in time.",
             ExitCode.FAILED,
             "outbox-left",
             {"left": left, "held_back": held},
@@ -122,7 +123,7 @@ def rm(
     if to_json:
         output.as_json({"queue": queue, "removed": removed})
     else:
-        output.line(f"{removed:,} jobs removed; they will not run")
+        output.line(f"{counted(removed, 'job')} removed, not to run")
 
 
 def _outbox(app: Bullq) -> tuple[Handoffs, Outbox]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bullq.wording import counted
 from bullq_cli import output
 from bullq_cli.exits import wrong_input
 from bullq_cli.inputs import duration
@@ -71,7 +72,9 @@ def drain(
         return before - sum((await live.view.counts()).values())
 
     removed = max(0, _on(queue, act))
-    _tell(to_json, f"drained {queue}: {removed:,} jobs removed", queue=queue, removed=removed)
+    _tell(
+        to_json, f"drained {queue}: {counted(removed, 'job')} removed", queue=queue, removed=removed
+    )
 
 
 def clean(
@@ -103,7 +106,7 @@ def clean(
         return await live.control.clean(JobState(state.value), older_than=seconds or 0, limit=limit)
 
     ids = _on(queue, act)
-    said = f"cleaned {queue}: {len(ids):,} {state.value} jobs removed"
+    said = f"cleaned {queue}: {counted(len(ids), f'{state.value} job')} removed"
     _tell(to_json, said, queue=queue, state=state.value, removed=len(ids))
 
 
@@ -123,7 +126,7 @@ def retry(
         return await live.control.retry_all(JobState.COMPLETED if completed else JobState.FAILED)
 
     count = _on(queue, act)
-    _tell(to_json, f"{count:,} jobs of {queue} wait again", queue=queue, retried=count)
+    _tell(to_json, f"waiting again: {counted(count, 'job')} of {queue}", queue=queue, retried=count)
 
 
 def promote(*, queue: Queue, to_json: Json = False) -> None:
@@ -147,7 +150,12 @@ def rescue(*, queue: Queue, to_json: Json = False) -> None:
         return await live.control.rescue()
 
     ids = _on(queue, act)
-    _tell(to_json, f"{len(ids):,} lost jobs of {queue} wait again", queue=queue, rescued=ids)
+    _tell(
+        to_json,
+        f"waiting again: {counted(len(ids), 'lost job')} of {queue}",
+        queue=queue,
+        rescued=ids,
+    )
 
 
 def obliterate(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bullq.wording import counted
 from bullq_cli import output
 from bullq_cli.exits import CommandError, ExitCode
 from bullq_cli.session import with_app
@@ -44,7 +45,7 @@ def reconcile(
     left = sum(not one.settled for one in findings)
     if left and not dry_run:
         raise CommandError(
-            f"{left:,} jobs are still in doubt\nThe list says what is known of each.\n"
+            f"{counted(left, 'job')} still in doubt\nThe list says what is known of each.\n"
             "'bullq outbox rm' removes those that are not to run.",
             ExitCode.FAILED,
             "in-doubt",

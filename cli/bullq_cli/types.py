@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bullq.wording import counted
 from bullq_cli import output
 from bullq_cli.exits import CommandError, ExitCode, wrong_input
 
@@ -59,7 +60,8 @@ def types(
         output.as_json({"file": str(out), "changed": before != text, **answer})
         return
     done = "is up to date" if before == text else "is written"
-    output.line(f"{out} {done}: {answer['jobs']} jobs on {answer['queues']} queues")
+    jobs, queues = counted(answer["jobs"], "job"), counted(answer["queues"], "queue")
+    output.line(f"{out} {done}: {jobs} on {queues}")
 
 
 def _text(jobs: JobRegistry, *, schema: bool) -> str:

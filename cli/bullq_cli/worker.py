@@ -135,8 +135,8 @@ def worker(
     the drain timeout, puts the rest back and exits with 0. A second signal ends it at once.
     """
     signals = _signals(until_stdin_closes=until_stdin_closes)
-    _check_queues(queue, every_queue=every_queue or engine is Engine.INNGEST)
     _check_engine(engine, queue, burst=burst, processes=processes, metrics=metrics)
+    _check_queues(queue, every_queue=every_queue or engine is Engine.INNGEST)
     _check_one(name, concurrency)
     _check_processes(processes, max_jobs, max_memory, alone=not (processes or token_prefix))
     drain_seconds = duration("--drain-timeout", drain_timeout)
@@ -208,6 +208,11 @@ def _queues(app: Bullq, named: list[str] | None) -> list[str]:
 
 
 def _check_queues(queue: list[str] | None, *, every_queue: bool) -> None:
+    if queue and every_queue:
+        raise wrong_input(
+            "--all works on every queue, also on those that --queue names.\n"
+            "Take one of the two away."
+        )
     if not queue and not every_queue:
         raise wrong_input(
             "A worker needs a queue.\n"

@@ -66,13 +66,13 @@ def test_jobs_are_listed_removed_and_delivered(
     assert command("outbox", "ls", "--queue", "data-sync", "--json")[1] == "[]\n"
     assert listed[1]["id"] in command("outbox", "ls")[1]
     removed = command("outbox", "rm", "default", listed[0]["id"])
-    assert removed[:2] == (0, "1 jobs removed; they will not run\n")
+    assert removed[:2] == (0, "1 job removed, not to run\n")
     assert command("outbox", "rm", "default", listed[0]["id"])[0] == 4
     code, told, said = command("outbox", "flush", "--deadline", "300ms")
     assert (code, told) == (1, "0 jobs delivered, 1 left\n")
-    assert "1 jobs are still in the outbox" in said
+    assert "1 job still in the outbox" in said
     code, told, said = command("outbox", "flush", REDIS_URL=valkey.url)
-    assert (code, told) == (0, "1 jobs delivered, 0 left\n"), said
+    assert (code, told) == (0, "1 job delivered, 0 left\n"), said
     assert listed[1]["id"] in command("jobs", "ls", "default", "--json")[1]
 
 
@@ -113,4 +113,4 @@ def test_reconciling_tells_what_is_in_doubt_and_settles_it(
     code, told, said = command("reconcile")
     assert code == 1
     assert "who knows" in told
-    assert "1 jobs are still in doubt" in said
+    assert "1 job still in doubt" in said

@@ -93,7 +93,7 @@ def test_a_queue_shared_with_an_old_client_is_resumed_by_force_alone(
     database.lpush(bullq.key("default:paused"), "job-1")
     refused = bullq.run("queues", "resume", "default")
     assert refused.returncode == ExitCode.FAILED
-    assert "shared with a client of BullMQ 5 (1 jobs in its list 'paused')" in refused.stderr
+    assert "shared with a client of BullMQ 5 (1 job in its list 'paused')" in refused.stderr
     assert bullq.run("queues", "resume", "default", "--force").returncode == 0
     assert database.lrange(bullq.key("default:wait"), 0, -1) == ["job-1"]
 
@@ -108,7 +108,7 @@ def test_failed_jobs_are_retried_all_or_one_by_its_id(bullq: Commands) -> None:
     }
     assert bullq.states() == {"waiting": 1, "failed": 1}
     done = bullq.run("queues", "retry", "default")
-    assert done.stdout == "1 jobs of default wait again\n"
+    assert done.stdout == "waiting again: 1 job of default\n"
     assert bullq.states() == {"waiting": 2}
     again = bullq.run("jobs", "retry", f"default/{ids[0]}")
     assert again.returncode == ExitCode.FAILED

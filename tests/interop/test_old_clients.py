@@ -30,7 +30,7 @@ async def test_what_an_old_client_adds_to_a_paused_queue_is_brought_back_by_a_re
         await queue.control.resume()
     told = str(refused.value)
     assert told.startswith("Not resumed. The queue 'default' is shared with a client of BullMQ 5")
-    assert "1 jobs in its list 'paused', its version is 'bullmq:5.81.5'" in told
+    assert "1 job in its list 'paused', its version is 'bullmq:5.81.5'" in told
     await queue.control.resume(force=True)
     async with running_worker(app, "default") as (_, recorder):
         await recorder.wait_for("job_completed", JOBS + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bullq.wording import counted
 from bullq_cli.bench.figures import Point, curve
 
 ENOUGH = 0.95
@@ -63,18 +64,20 @@ def next_better(points: Sequence[Point], chosen: Point) -> Point | None:
     return min(later, key=lambda point: (point.processes, point.concurrency), default=None)
 
 
+def _setting(point: Point) -> str:
+    processes = counted(point.processes, "process", "processes")
+    return f"{counted(point.concurrency, 'job')} at once in {processes}"
+
+
 def words(queue: str, found: Recommendation) -> list[str]:
     """Say what to set, and why, a sentence each."""
     chosen, best = found.chosen, found.best
     told = [
-        f"Queue {queue}: {_jobs(chosen.concurrency)} at once in {counted(chosen.processes)}: "
+        f"Queue {queue}: {_setting(chosen)}: "
         f"{chosen.rate:,.0f} jobs/s, {found.share:.0%} of the best that was measured."
     ]
     if best is not chosen:
-        told.append(
-            f"The best was {best.rate:,.0f} jobs/s, with {_jobs(best.concurrency)} at once in "
-            f"{counted(best.processes)}."
-        )
+        told.append(f"The best was {best.rate:,.0f} jobs/s, with {_setting(best)}.")
     pickup = chosen.pickup(99)
     if pickup is not None:
         told.append(
@@ -96,15 +99,6 @@ def env_lines(queue: str, found: Recommendation) -> list[str]:
     if found.chosen.processes > 1:
         lines.append(f"WORKER_REPLICAS_{name}={found.chosen.processes}")
     return lines
-
-
-def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count:,} jobs"
-
-
-def counted(count: int) -> str:
-    """Say how many processes that is."""
-    return "1 process" if count == 1 else f"{count} processes"
 
 
 def _ms(milliseconds: float) -> str:

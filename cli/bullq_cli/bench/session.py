@@ -18,6 +18,7 @@ import typer
 
 from bullq.app import Bullq
 from bullq.settings import load_settings
+from bullq.wording import counted
 from bullq_cli import output
 from bullq_cli.bench import terminal
 from bullq_cli.bench.application import measured_app, payload, spin
@@ -66,7 +67,7 @@ class Measured:
         if not runs:
             return ""
         failed = sum(run.failed for run in runs)
-        return f"{failed:,} jobs failed, the first because: {runs[0].reason}"
+        return f"{counted(failed, 'job')} failed, the first because: {runs[0].reason}"
 
 
 def run(wanted: Wanted, svg: Path | None, *, to_json: bool) -> None:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from bullq.dispatch.ids import new_job_id
 from bullq.store.adding import JobKind, NewJob
+from bullq.wording import counted
 from bullq_cli.bench.application import payload
 from bullq_cli.bench.figures import Point, Run, curve, steady_rate
 from bullq_cli.bench.knee import (
     ENOUGH,
     STILL_RISING,
     Recommendation,
-    counted,
     next_better,
     recommend,
 )
@@ -125,7 +125,8 @@ class Sweep:
                 point = Point(processes, concurrency)
                 point.runs.append(await self._measure(point, self._expected(points, point)))
                 points.append(point)
-                say(f"{concurrency} at once in {counted(processes)}: {point.rate:,.0f} jobs/s")
+                in_processes = counted(processes, "process", "processes")
+                say(f"{concurrency} at once in {in_processes}: {point.rate:,.0f} jobs/s")
                 flat = flat + 1 if point.rate < STILL_RISING * best else 0
                 best = max(best, point.rate)
                 if flat == _FLAT:
