@@ -11,7 +11,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from bullq.dispatch.ids import new_job_id
-from bullq.engines.inngest.events import Outcome
+from bullq.engines.inngest.messages import Outcome
 from bullq.errors import BullqError, StoreUnavailable
 from bullq.queues.canary import CANARY, answer_key, canary_queue, expire
 from bullq.queues.results import ResultWatcher

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bullq.engines.inngest.events import Outcome
+from bullq.engines.inngest.messages import Outcome
 from bullq.engines.inngest.parcels import message_of
 
 if TYPE_CHECKING:

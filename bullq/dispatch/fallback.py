@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bullq.dispatch.breaker import Breaker
 from bullq.dispatch.together import Together
-from bullq.engines.inngest.events import LARGEST_EVENT, JobMessage, Outcome, Sending
+from bullq.engines.inngest.messages import LARGEST_EVENT, JobMessage, Outcome, Sending
 from bullq.engines.inngest.probe import Readiness, probe
 from bullq.errors import PayloadError
 from bullq.store.perloop import PerLoop

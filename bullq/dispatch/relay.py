@@ -14,7 +14,7 @@ from itertools import groupby, takewhile
 from typing import TYPE_CHECKING
 
 from bullq.dispatch.outbox import LeaseLost, now_ms
-from bullq.engines.inngest.events import Outcome
+from bullq.engines.inngest.messages import Outcome
 from bullq.engines.inngest.parcels import message_for
 from bullq.errors import ActionRefused, JobNotFound, StoreUnavailable
 from bullq.store.adding import JobKind, NewJob

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
-from bullq.engines.inngest.events import Outcome
+from bullq.engines.inngest.messages import Outcome
 from bullq.errors import ActionRefused, JobNotFound, StoreUnavailable
 from bullq.queues.inspect import job_state
 from bullq.store.elsewhere import ElsewhereScripts

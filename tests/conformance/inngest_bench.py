@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from bullq import Bullq, Job
 from bullq.dispatch.ids import new_job_id
 from bullq.engines.inngest.errors import read_output
-from bullq.engines.inngest.events import JobMessage, Outcome
+from bullq.engines.inngest.messages import JobMessage, Outcome
 from bullq.errors import JobFailed, ResultGone
 from bullq.queues.queue import JobQueue
 from bullq.queues.results import ResultWatcher

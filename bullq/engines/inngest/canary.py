@@ -9,7 +9,8 @@ from bullq.engines.inngest import sdk
 
 if TYPE_CHECKING:
     from bullq.clock import Duration
-    from bullq.engines.inngest.events import EventSender, Sending
+    from bullq.engines.inngest.events import EventSender
+    from bullq.engines.inngest.messages import Sending
 
 CANARY_FUNCTION = "bullq.canary"
 _EVENT = "bullq/canary"

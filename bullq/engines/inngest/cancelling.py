@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bullq.engines.inngest import sdk
-from bullq.engines.inngest.events import ENVELOPE
+from bullq.engines.inngest.messages import ENVELOPE
 
 if TYPE_CHECKING:
     from bullq.clock import Duration
-    from bullq.engines.inngest.events import EventSender, Sending
+    from bullq.engines.inngest.events import EventSender
+    from bullq.engines.inngest.messages import Sending
 
 _EVENT = "bullq/cancel"
 

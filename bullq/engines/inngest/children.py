@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bullq.engines.inngest.events import JobMessage, Outcome, enveloped
+from bullq.engines.inngest.messages import JobMessage, Outcome, enveloped
 from bullq.errors import DispatchInDoubt, RemoteJobError, StoreUnavailable
 from bullq.jobs.remote import RemoteJob
 

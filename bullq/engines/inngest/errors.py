@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bullq.engines.inngest import sdk
-from bullq.engines.inngest.events import ENVELOPE
 from bullq.engines.inngest.exact import is_changed
+from bullq.engines.inngest.messages import ENVELOPE
 from bullq.errors import StepFailed
 from bullq.protocol.record import to_json
 

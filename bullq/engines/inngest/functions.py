@@ -15,7 +15,7 @@ from bullq.engines.inngest.attempt import Attempt
 from bullq.engines.inngest.canary import canary_function
 from bullq.engines.inngest.cancelling import on_cancel
 from bullq.engines.inngest.cron import trigger_of
-from bullq.engines.inngest.events import ENVELOPE, event_name
+from bullq.engines.inngest.messages import ENVELOPE, event_name
 from bullq.engines.inngest.run import Run, attempts_of
 from bullq.engines.threads import ThreadPool
 from bullq.jobs.remote import RemoteJob

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bullq.engines.inngest.events import JobMessage
+from bullq.engines.inngest.messages import JobMessage
 
 if TYPE_CHECKING:
     from bullq.store.arbiter import Parcel, Unsettled

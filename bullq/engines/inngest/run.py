@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bullq.clock import to_ms
 from bullq.engines.inngest import sdk
 from bullq.engines.inngest.errors import failures_of
-from bullq.engines.inngest.events import ENVELOPE
+from bullq.engines.inngest.messages import ENVELOPE
 from bullq.jobs.retry import asked_wait
 
 if TYPE_CHECKING:

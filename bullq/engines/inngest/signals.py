@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from bullq.engines.inngest.events import Outcome
+from bullq.engines.inngest.messages import Outcome
 from bullq.engines.inngest.shared import SIGNAL
 from bullq.errors import StoreUnavailable
 from bullq.store.elsewhere import ElsewhereScripts

@@ -11,7 +11,8 @@ import pytest
 from pydantic import BaseModel
 
 from bullq import Backoff, Bullq, Context, Job, Observer, job
-from bullq.engines.inngest.events import JobMessage, Outcome, send_event
+from bullq.engines.inngest.events import send_event
+from bullq.engines.inngest.messages import JobMessage, Outcome
 from bullq.engines.inngest.server import InngestServer
 from bullq.web import asgi
 from bullq.web.endpoint import Bounds

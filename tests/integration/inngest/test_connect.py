@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from bullq import Bullq, Context, SettingsError, job
 from bullq.engines.inngest.connect import ConnectWorker
-from bullq.engines.inngest.events import JobMessage
+from bullq.engines.inngest.messages import JobMessage
 from tests.conftest import AppFactory
 from tests.integration.inngest.conftest import SIGNING_KEY, Heard
 from tests.support.deadline import DEADLINE

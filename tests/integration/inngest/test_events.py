@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from bullq.engines.inngest.events import EventSender, JobMessage, Outcome, Sending, send_event
+from bullq.engines.inngest.events import EventSender, send_event
+from bullq.engines.inngest.messages import JobMessage, Outcome, Sending
 from bullq.engines.inngest.server import InngestServer
 from bullq.errors import PayloadError, SettingsError
 from tests.support.deadline import DEADLINE

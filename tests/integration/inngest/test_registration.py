@@ -12,7 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from bullq import Bullq, job
-from bullq.engines.inngest.events import JobMessage, Outcome, send_event
+from bullq.engines.inngest.events import send_event
+from bullq.engines.inngest.messages import JobMessage, Outcome
 from bullq.engines.inngest.probe import probe
 from bullq.engines.inngest.server import InngestServer
 from bullq.web import asgi, mount, registration

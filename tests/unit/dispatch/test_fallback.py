@@ -8,7 +8,7 @@ from bullq import PayloadError
 from bullq.dispatch.breaker import Breaker
 from bullq.dispatch.bucket import TokenBucket
 from bullq.dispatch.fallback import InngestFallback
-from bullq.engines.inngest.events import JobMessage, Outcome, Sending
+from bullq.engines.inngest.messages import JobMessage, Outcome, Sending
 
 
 class Sender:

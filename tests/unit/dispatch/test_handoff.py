@@ -18,7 +18,7 @@ from bullq.dispatch.lane import Admitted
 from bullq.dispatch.means import Means
 from bullq.dispatch.pickup import Expected
 from bullq.dispatch.terms import Terms
-from bullq.engines.inngest.events import JobMessage, Outcome, Sending
+from bullq.engines.inngest.messages import JobMessage, Outcome, Sending
 from bullq.store.adding import JobKind, NewJob
 from bullq.store.arbiter import Added, Adding, Parcel, Pickup, Settled, Verdict
 from bullq.telemetry.hooks import DispatchEvent
