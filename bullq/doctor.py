@@ -111,13 +111,8 @@ def _jobs(diagnosis: Diagnosis, settings: Settings) -> Bullq | None:
     else:
         level = Level.OK if jobs else Level.WARNING
         advice = None if jobs else "Define one below jobs/<queue>/, or set BULLQ_APP."
-        diagnosis.add(
-            "jobs",
-            "definitions",
-            level,
-            f"{counted(jobs, 'job')} on {counted(queues, 'queue')}",
-            advice,
-        )
+        found = f"{counted(jobs, 'job')} on {counted(queues, 'queue')}"
+        diagnosis.add("jobs", "definitions", level, found, advice)
         return app
     return None
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _FLUSH_DEADLINE = 5.0  # seconds for a job's last log rows
 _CLEAN_UP = 30.0  # seconds for a job whose time is over to clean up after itself
+_given_up: set[asyncio.Task[None]] = set()
+"""Tasks that go on though their jobs were given up: the event loop alone keeps no task alive."""
 
 
 ExecutionFactory: TypeAlias = (
@@ -103,6 +105,12 @@ class Execution:
                 self._context.cancel()
         if self.task is not None:
             self.task.cancel()
+
+    def keep_until_ended(self) -> None:
+        """Keep the attempt's task, though its worker gives it up: a collected one complains."""
+        if self.task is not None:
+            _given_up.add(self.task)
+            self.task.add_done_callback(_given_up.discard)
 
     async def perform(self) -> Settlement | None:
         """Run the attempt and give what is to be recorded; None where it is no longer ours."""

@@ -204,6 +204,7 @@ class Worker:
             # Where this was cancelled, or the exchange has died, jobs are left: nobody keeps their
             # locks any more, and another worker is to begin them anew.
             for execution in list(self._running.values()):
+                execution.keep_until_ended()
                 execution.stop(Stop.LOST)
             await self._executors.aclose()
             self._renewal.stop()
@@ -251,6 +252,7 @@ class Worker:
         await self._all_ended(_CANCEL_GRACE)
         for execution in reversed(list(self._running.values())):
             if execution.settlement is None:
+                execution.keep_until_ended()
                 self._settle(execution, execution.returned())
         # A claim under way may still bring jobs, which go back at once.
         await self._all_ended(_SETTLE_DEADLINE, quiet=True)
@@ -320,6 +322,7 @@ class Worker:
         event = execution.ended
         message = f"job {event.id} ({event.name}) goes on though it was cancelled at its timeout"
         self._observer.trouble(event.queue, message)
+        execution.keep_until_ended()
         self._settle(execution, settlement)
 
     def _settle(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bullq.wording import counted
 from bullq_cli import output
 from bullq_cli.exits import ExitCode
 
@@ -77,4 +76,6 @@ def _wrapped(head: str, text: str) -> None:
 
 
 def _some(number: int, what: str) -> str:
+    from bullq.wording import counted
+
     return counted(number, what) if number else f"no {what}s"

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bullq.wording import counted
 from bullq_cli import output
 from bullq_cli.exits import CommandError, ExitCode
 from bullq_cli.session import with_app
@@ -211,6 +210,8 @@ def _row(job: dict[str, Any]) -> list[str]:
 
 
 def _show(job: dict[str, Any]) -> None:
+    from bullq.wording import counted
+
     due = job["state"] == "delayed" and (
         job["parked_until_ms"] or (job["added_ms"] or 0) + (job["delay_ms"] or 0)
     )
@@ -257,6 +258,8 @@ def _field(name: str, value: str) -> None:
 
 def _step(step: Any) -> str:
     """Tell what a step has come to."""
+    from bullq.wording import counted
+
     if not isinstance(step, dict):
         return _compact(step)
     if "result" in step:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bullq.wording import counted
 from bullq_cli import output
 from bullq_cli.exits import CommandError, ExitCode, wrong_input
 from bullq_cli.inputs import duration
@@ -68,6 +67,8 @@ def flush(
     to_json: Json = False,
 ) -> None:
     """Deliver the jobs in the outbox to whoever takes them."""
+    from bullq.wording import counted
+
     seconds = duration("--deadline", deadline) or 0.0
 
     async def act(app: Bullq) -> tuple[int, int, int]:
@@ -108,6 +109,7 @@ def rm(
     to_json: Json = False,
 ) -> None:
     """Remove jobs from the outbox, undelivered."""
+    from bullq.wording import counted
 
     async def act(app: Bullq) -> int:
         return await _outbox(app)[1].remove((queue, one) for one in ids)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bullq.wording import counted
 from bullq_cli import output
 from bullq_cli.exits import wrong_input
 from bullq_cli.inputs import duration
@@ -65,6 +64,7 @@ def drain(
 
     Active jobs, those that ended and the runs of schedules stay.
     """
+    from bullq.wording import counted
 
     async def act(live: JobQueue) -> int:
         before = sum((await live.view.counts()).values())
@@ -72,9 +72,8 @@ def drain(
         return before - sum((await live.view.counts()).values())
 
     removed = max(0, _on(queue, act))
-    _tell(
-        to_json, f"drained {queue}: {counted(removed, 'job')} removed", queue=queue, removed=removed
-    )
+    said = f"drained {queue}: {counted(removed, 'job')} removed"
+    _tell(to_json, said, queue=queue, removed=removed)
 
 
 def clean(
@@ -98,6 +97,8 @@ def clean(
     to_json: Json = False,
 ) -> None:
     """Remove jobs of one state, say old ones that ended."""
+    from bullq.wording import counted
+
     seconds = duration("--older-than", older_than)
 
     async def act(live: JobQueue) -> list[str]:
@@ -119,6 +120,7 @@ def retry(
     to_json: Json = False,
 ) -> None:
     """Have all failed jobs of a queue wait again."""
+    from bullq.wording import counted
 
     async def act(live: JobQueue) -> int:
         from bullq.protocol.states import JobState
@@ -145,17 +147,14 @@ def rescue(*, queue: Queue, to_json: Json = False) -> None:
     Those are jobs whose records are there, and that no list knows of: a client of BullMQ 5 that
     resumes a queue leaves such jobs behind.
     """
+    from bullq.wording import counted
 
     async def act(live: JobQueue) -> list[str]:
         return await live.control.rescue()
 
     ids = _on(queue, act)
-    _tell(
-        to_json,
-        f"waiting again: {counted(len(ids), 'lost job')} of {queue}",
-        queue=queue,
-        rescued=ids,
-    )
+    said = f"waiting again: {counted(len(ids), 'lost job')} of {queue}"
+    _tell(to_json, said, queue=queue, rescued=ids)
 
 
 def obliterate(

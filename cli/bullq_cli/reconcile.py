@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bullq.wording import counted
 from bullq_cli import output
 from bullq_cli.exits import CommandError, ExitCode
 from bullq_cli.session import with_app
@@ -28,6 +27,7 @@ def reconcile(
     Looks through the outbox of this machine, and on every queue of the application for jobs that
     should have begun, or whose events were not accepted. What cannot be known is told.
     """
+    from bullq.wording import counted
 
     async def act(app: Bullq) -> list[Finding]:
         reconciliation = app.reconciliation()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bullq.wording import counted
 from bullq_cli import output
 from bullq_cli.exits import CommandError, ExitCode, wrong_input
 
@@ -37,6 +36,8 @@ def types(
     They say what each job takes and gives, by its queue and its name. The same jobs give the
     same text. No Redis is needed.
     """
+    from bullq.wording import counted
+
     if check and out is None:
         raise wrong_input("--check compares with a file.\nName it with --out FILE.")
 
@@ -60,8 +61,8 @@ def types(
         output.as_json({"file": str(out), "changed": before != text, **answer})
         return
     done = "is up to date" if before == text else "is written"
-    jobs, queues = counted(answer["jobs"], "job"), counted(answer["queues"], "queue")
-    output.line(f"{out} {done}: {jobs} on {queues}")
+    on = f"{counted(answer['jobs'], 'job')} on {counted(answer['queues'], 'queue')}"
+    output.line(f"{out} {done}: {on}")
 
 
 def _text(jobs: JobRegistry, *, schema: bool) -> str:

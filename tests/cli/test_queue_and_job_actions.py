@@ -133,7 +133,7 @@ def test_jobs_are_removed_drained_and_cleaned(bullq: Commands) -> None:
     old = bullq.answer("queues", "clean", "default", "--older-than", "1h")
     assert old == {"queue": "default", "state": "completed", "removed": 0}
     done = bullq.run("queues", "clean", "default", "--limit", "5")
-    assert done.stdout == "cleaned default: 1 completed jobs removed\n"
+    assert done.stdout == "cleaned default: 1 completed job removed\n"
 
 
 def test_a_job_that_no_list_knows_of_is_rescued(bullq: Commands, database: redis.Redis) -> None:

@@ -167,6 +167,7 @@ def test_a_folder_without_jobs(tmp_path: Path) -> None:
     ("words", "sentence"),
     [
         (("worker",), "A worker needs a queue."),
+        ((*WORK, "--all"), "--all works on every queue, also on those that --queue names."),
         ((*WORK, "--concurrency", "0"), "--concurrency is a whole number from 1 to 10,000, not 0."),
         ((*WORK, "--concurrency", "many"), "'--concurrency'"),
         ((*WORK, "--drain-timeout", "soon"), "'soon' is no duration; write it like 500ms, 30s"),

@@ -305,7 +305,7 @@ async def test_limits_and_old_clients_are_told(app: Bullq) -> None:
     await client.hset(queue.keys.key("meta"), "version", "bullmq:5.81.0")
     await client.rpush(queue.keys.key("paused"), "1", "2")
     found = await of_queue(queue)
-    assert "at most 3 jobs at once" in found["jobs"].message
+    assert "at most 3 at once" in found["jobs"].message
     assert "at most 5 begin per 1.0 min" in found["jobs"].message
     assert "bullmq:5.81.0" in found["jobs"].message
     assert "10.0 h" in found["rate-limit"].message

@@ -5,7 +5,7 @@ import sys
 
 from tests.support.deadline import DEADLINE
 
-HEAVY = ("httpx", "inngest", "rich", "click", "structlog", "opentelemetry", "prometheus_client")
+HEAVY = ("httpx", "inngest", "rich", "click", "structlog", "prometheus_client")
 
 
 def test_bullq_alone_loads_nothing_heavy() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import threading
 
 import pytest
@@ -173,6 +174,31 @@ async def test_w13_a_job_that_swallows_its_cancellation_goes_back_all_the_same(
     assert await waiting(app, "default") == [receipt.id]
     assert (await record(app, "default", receipt.id)).return_value is None
     assert not recorder.all("job_completed")
+
+
+async def test_a_job_that_was_given_up_is_not_collected_while_it_goes_on(
+    make_app: AppFactory,
+) -> None:
+    began = asyncio.Event()
+
+    @job(queue="default", name="endless", attempts=1)
+    async def endless(data: Number) -> None:
+        began.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()  # nobody but the job itself knows this one
+
+    app = make_app(endless)
+    receipt = await endless.dispatch(Number())
+    async with running_worker(app, "default", drain_timeout=0) as (worker, recorder):
+        await asyncio.wait_for(began.wait(), DEADLINE)
+        worker.stop()
+        await recorder.wait_for("worker_stopped")
+    del worker
+    gc.collect()
+    (task,) = (one for one in asyncio.all_tasks() if receipt.id in one.get_name())
+    task.cancel()
+    await asyncio.wait([task], timeout=DEADLINE)
 
 
 async def test_w13_a_job_that_fails_because_it_was_cancelled_spends_no_attempt(
