@@ -19,6 +19,7 @@ from tests.drills.history import ACCEPTED, ASKED, WIPED, jobs_that
 from tests.drills.sending import send_all
 from tests.drills.site import Site, caught, job_ids, say
 from tests.drills.variants import broken
+from tests.support.deadline import DEADLINE
 
 DISPATCHES, LOSSES = (10_000, 200) if LONG else (400, 8)
 AT_ONCE = 40
@@ -41,8 +42,9 @@ async def losing(place: Site, losses: int, every: int) -> AsyncIterator[None]:
         client = place.own.store.client()
         for number in range(1, losses + 1):
             until = before + number * every
-            while len(jobs_that(place.history.entries(), ASKED)) < until:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+            async with asyncio.timeout(DEADLINE):
+                while len(jobs_that(place.history.entries(), ASKED)) < until:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
             place.history.note(WIPED)
             await client.flushall()
 
